@@ -1,0 +1,1 @@
+//! Carries an admitted change to its target, reads it back, and carries it back.

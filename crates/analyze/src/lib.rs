@@ -1,0 +1,1 @@
+//! Turns series into findings: anomalies, change points, trends, cycles, correlations and causes, forecasts, capacity.

@@ -1,0 +1,1 @@
+//! Keeps the record: studies, trials, changes, decisions, models, users, audit; SQLite, or PostgreSQL.

@@ -1,0 +1,1 @@
+//! A setting that registers itself: typed, bounded, leased, guarded; a read costs one relaxed load.

@@ -1,0 +1,1 @@
+//! Drives a target with a scenario and records what it saw, without coordinated omission.

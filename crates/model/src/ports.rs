@@ -1,0 +1,150 @@
+//! The seams between stages: who takes samples, who gives series.
+
+use thiserror::Error;
+
+use crate::{Batch, Labels, Matcher, Metadata, Series};
+
+/// When an append counts as done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// Handed to the operating system: survives the death of the process; a power cut may lose
+    /// what the sink's flush window holds.
+    #[default]
+    Fast,
+    /// On the disk: survives a power cut.
+    Sync,
+}
+
+/// Why samples of a batch were not stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RejectReason {
+    /// A new series beyond the limit of active series.
+    SeriesLimit,
+    /// A label set without a metric name, too many labels, or a label too long.
+    InvalidLabels,
+    /// Older than the retention, or implausibly far in the future.
+    OutOfBounds,
+    /// A sample at this time exists with another value and the sink keeps the first.
+    Duplicate,
+    /// Older than the newest sample of its series, where the sink cannot take it.
+    OutOfOrder,
+}
+
+impl RejectReason {
+    /// As a label value of a metric.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SeriesLimit => "series_limit",
+            Self::InvalidLabels => "invalid_labels",
+            Self::OutOfBounds => "out_of_bounds",
+            Self::Duplicate => "duplicate",
+            Self::OutOfOrder => "out_of_order",
+        }
+    }
+}
+
+/// What became of a batch that was taken.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Appended {
+    /// Samples stored.
+    pub stored: u64,
+    /// Samples refused, by reason, with one example each.
+    pub rejected: Vec<(RejectReason, u64, Labels)>,
+}
+
+/// Why a whole batch was not taken. Nothing of it is stored.
+#[derive(Debug, Error)]
+pub enum AppendError {
+    /// No space. The sink recovers by itself when space returns; try again later.
+    #[error("the disk is full: ingest is stopped until space is free")]
+    DiskFull,
+    /// The sink cannot write.
+    #[error("cannot {operation}")]
+    Io {
+        /// What was tried, on which file.
+        operation: String,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The sink is shutting down.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// Takes samples.
+pub trait SampleSink: Send + Sync {
+    /// Stores a batch; when it returns `Ok`, what `stored` counts will not be lost to the death
+    /// of the process.
+    fn append(&self, batch: &Batch, durability: Durability) -> Result<Appended, AppendError>;
+}
+
+/// Which samples a reader is asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Selection {
+    /// All must hold.
+    pub matchers: Vec<Matcher>,
+    /// First time wanted, ms, inclusive.
+    pub from_ms: i64,
+    /// Last time wanted, ms, inclusive.
+    pub to_ms: i64,
+}
+
+/// What a reader is asked about names, values or label sets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LabelQuery {
+    /// Alternatives; a series counts if any list holds whole. Empty: every series counts.
+    pub any_of: Vec<Vec<Matcher>>,
+    /// Only series with samples at or after this time (ms); coarse at the edges.
+    pub from_ms: i64,
+    /// Only series with samples at or before this time (ms); coarse at the edges.
+    pub to_ms: i64,
+    /// At most so many answers; 0 for all.
+    pub limit: usize,
+}
+
+/// Why a read failed.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// The reader cannot read.
+    #[error("cannot {operation}")]
+    Io {
+        /// What was tried.
+        operation: String,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Stored bytes do not check.
+    #[error("corrupt data in {place}")]
+    Corrupt {
+        /// File and position.
+        place: String,
+    },
+    /// A remote store refused or could not answer.
+    #[error("the remote store: {0}")]
+    Remote(String),
+}
+
+/// Series, one at a time, in any order.
+pub type SeriesIter<'a> = Box<dyn Iterator<Item = Result<Series, ReadError>> + Send + 'a>;
+
+/// Gives series.
+pub trait SeriesReader: Send + Sync {
+    /// The matching series that have samples in the range, each with exactly those samples.
+    /// Matches nothing when `matchers` is empty.
+    fn select<'a>(&'a self, selection: &Selection) -> Result<SeriesIter<'a>, ReadError>;
+
+    /// The label sets of matching series, sorted.
+    fn series(&self, query: &LabelQuery) -> Result<Vec<Labels>, ReadError>;
+
+    /// Label names of matching series, sorted, unique.
+    fn label_names(&self, query: &LabelQuery) -> Result<Vec<String>, ReadError>;
+
+    /// Values of one label over matching series, sorted, unique.
+    fn label_values(&self, name: &str, query: &LabelQuery) -> Result<Vec<String>, ReadError>;
+
+    /// What sources said of metric families: of one, or of all.
+    fn metadata(&self, family: Option<&str>) -> Result<Vec<Metadata>, ReadError>;
+}

@@ -1,0 +1,1 @@
+//! Numbers in, numbers out: statistics, linear algebra, sketches, seeded randomness.

@@ -1,0 +1,1 @@
+//! Turns past trials into the next proposal worth trying.

@@ -1,0 +1,1 @@
+//! Answers PromQL from any series reader.

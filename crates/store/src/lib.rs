@@ -1,0 +1,1 @@
+//! Keeps samples: append fast, read in order, survive a crash.

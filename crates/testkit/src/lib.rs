@@ -1,0 +1,1 @@
+//! Virtual time, faulty disks, simulated targets: for tests only.

@@ -1,0 +1,1 @@
+//! Judges: better, worse or inconclusive; pass, fail or invalid.
