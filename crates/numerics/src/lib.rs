@@ -1,1 +1,8 @@
 //! Numbers in, numbers out: statistics, linear algebra, sketches, seeded randomness.
+
+pub mod distribution;
+pub mod linalg;
+pub mod regress;
+pub mod rng;
+pub mod sum;
+pub mod summary;

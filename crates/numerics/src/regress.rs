@@ -1,0 +1,1 @@
+//! Regression: least squares, Theil-Sen, Mann-Kendall.

@@ -1,0 +1,1 @@
+//! Summaries of a set of numbers: moments, quantiles, median and MAD.
