@@ -130,7 +130,8 @@ impl Outcome {
     pub fn verified(&self) -> bool {
         self.result.as_ref().is_ok_and(|read| {
             self.order.values.iter().all(|(knob, wanted)| {
-                read.iter().any(|(name, value)| name == knob && value == wanted)
+                read.iter()
+                    .any(|(name, value)| name == knob && value == wanted)
             })
         })
     }

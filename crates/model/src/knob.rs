@@ -169,16 +169,27 @@ mod tests {
 
     #[test]
     fn position_follows_the_scale_and_refuses_what_is_outside() {
-        let log = Domain::Int { min: 1, max: 256, scale: Scale::Log };
+        let log = Domain::Int {
+            min: 1,
+            max: 256,
+            scale: Scale::Log,
+        };
         assert_eq!(log.position(&KnobValue::Int(1)), Some(0.0));
         assert_eq!(log.position(&KnobValue::Int(16)), Some(0.5));
         assert_eq!(log.position(&KnobValue::Int(256)), Some(1.0));
         assert_eq!(log.position(&KnobValue::Int(257)), None);
         assert_eq!(log.position(&KnobValue::Bool(true)), None);
-        let float = Domain::Float { min: 0.0, max: 2.0, scale: Scale::Linear };
+        let float = Domain::Float {
+            min: 0.0,
+            max: 2.0,
+            scale: Scale::Linear,
+        };
         assert_eq!(float.position(&KnobValue::Int(1)), Some(0.5));
         assert_eq!(float.position(&KnobValue::Float(f64::NAN)), None);
-        let choice = Domain::Choice { choices: vec!["a".into(), "b".into()], ordered: false };
+        let choice = Domain::Choice {
+            choices: vec!["a".into(), "b".into()],
+            ordered: false,
+        };
         assert_eq!(choice.position(&KnobValue::Choice("b".into())), Some(1.0));
     }
 }

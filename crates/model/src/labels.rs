@@ -81,7 +81,9 @@ impl Labels {
     /// The value of `name`, if the set has it.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter().find(|(n, _)| *n == name).map(|(_, value)| value)
+        self.iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, value)| value)
     }
 
     /// The metric's name, or "" when there is none.
@@ -105,7 +107,11 @@ impl Labels {
     /// A builder that starts from this set.
     #[must_use]
     pub fn to_builder(&self) -> LabelsBuilder {
-        LabelsBuilder(self.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect())
+        LabelsBuilder(
+            self.iter()
+                .map(|(n, v)| (n.to_owned(), v.to_owned()))
+                .collect(),
+        )
     }
 
     /// This set with one label set (an empty value removes it).
@@ -143,7 +149,10 @@ impl LabelsBuilder {
     /// The value set so far.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.0
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
     }
 
     /// The finished set.
@@ -228,7 +237,10 @@ impl Serialize for Labels {
 impl<'de> Deserialize<'de> for Labels {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let pairs = std::collections::BTreeMap::<String, String>::deserialize(deserializer)?;
-        if pairs.iter().any(|(n, v)| n.len() > 0xFFFF || v.len() > 0xFFFF) {
+        if pairs
+            .iter()
+            .any(|(n, v)| n.len() > 0xFFFF || v.len() > 0xFFFF)
+        {
             return Err(D::Error::custom("a label is longer than 65,535 bytes"));
         }
         Ok(Self::from_pairs(pairs))
@@ -259,14 +271,22 @@ mod tests {
             }
         }
         assert_eq!(Labels::from_bytes(&[1, 0, b'a', 0, 0]), None, "empty value");
-        assert_eq!(Labels::from_bytes(&[1, 0, 0xFF, 1, 0, b'x']), None, "invalid UTF-8");
+        assert_eq!(
+            Labels::from_bytes(&[1, 0, 0xFF, 1, 0, b'x']),
+            None,
+            "invalid UTF-8"
+        );
     }
 
     #[test]
     fn sorts_by_name_then_value_then_length() {
         let set = |pairs: &[(&str, &str)]| Labels::from_pairs(pairs.iter().copied());
-        let mut sets =
-            [set(&[("a", "2")]), set(&[("a", "1"), ("b", "1")]), set(&[("a", "1")]), set(&[])];
+        let mut sets = [
+            set(&[("a", "2")]),
+            set(&[("a", "1"), ("b", "1")]),
+            set(&[("a", "1")]),
+            set(&[]),
+        ];
         sets.sort();
         assert_eq!(
             sets.map(|s| s.to_string()),

@@ -63,13 +63,23 @@ impl Matcher {
                     .build()?,
             ),
         };
-        Ok(Self { name, op, value, regex })
+        Ok(Self {
+            name,
+            op,
+            value,
+            regex,
+        })
     }
 
     /// A matcher for equality.
     #[must_use]
     pub fn equal(name: impl Into<String>, value: impl Into<String>) -> Self {
-        Self { name: name.into(), op: MatchOp::Equal, value: value.into(), regex: None }
+        Self {
+            name: name.into(),
+            op: MatchOp::Equal,
+            value: value.into(),
+            regex: None,
+        }
     }
 
     /// Whether the label's value (empty when absent) satisfies the condition.
@@ -106,7 +116,11 @@ mod tests {
         let matcher = Matcher::new("job", MatchOp::Regex, "a|b.c").unwrap();
         assert!(matcher.matches("a") && matcher.matches("b\nc"));
         assert!(!matcher.matches("ab") && !matcher.matches(""));
-        assert!(Matcher::new("job", MatchOp::NotRegex, "a").unwrap().matches(""));
+        assert!(
+            Matcher::new("job", MatchOp::NotRegex, "a")
+                .unwrap()
+                .matches("")
+        );
         assert!(Matcher::new("job", MatchOp::Regex, "(").is_err());
         assert!(Matcher::new("job", MatchOp::Regex, "(((x{1000}){1000}){1000})").is_err());
     }

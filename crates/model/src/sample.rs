@@ -74,6 +74,10 @@ impl Sample {
     /// A float sample.
     #[must_use]
     pub fn float(labels: Labels, time_ms: i64, value: f64) -> Self {
-        Self { labels, time_ms, value: Value::Float(value) }
+        Self {
+            labels,
+            time_ms,
+            value: Value::Float(value),
+        }
     }
 }
