@@ -1,1 +1,17 @@
 //! Turns series into findings: anomalies, change points, trends, cycles, correlations and causes, forecasts, capacity.
+//!
+//! Live: [`Analyzer`] keeps one small state per series ([`detector`]) and returns findings as
+//! samples arrive. On stored ranges: [`forecast`] says when a bound will be reached,
+//! [`changepoint`] where the level moved.
+
+pub mod analyzer;
+pub mod changepoint;
+pub mod config;
+pub mod detector;
+pub mod forecast;
+pub mod rate;
+pub mod sentence;
+
+pub use analyzer::{Analyzer, Stats};
+pub use config::Config;
+pub use forecast::{Crossing, Toward};
