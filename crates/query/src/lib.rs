@@ -1,1 +1,21 @@
 //! Answers PromQL from any series reader.
+//!
+//! [`parse`] turns text into a tree ([`ast`]), with the position of every part; [`format`] turns
+//! it back. [`Engine`] evaluates a query over a [`model::SeriesReader`] at one time or over a
+//! range of steps and gives an [`Answer`]; [`json`] writes its `data` as Prometheus's HTTP API
+//! does. The language and its semantics are those of Prometheus 3.
+
+pub mod answer;
+pub mod ast;
+pub mod engine;
+pub mod error;
+pub mod functions;
+pub mod limits;
+pub mod parser;
+pub mod position;
+
+pub use answer::{Answer, MatrixSeries, QueryValue, VectorSample};
+pub use engine::{Engine, StopSignal};
+pub use error::{ParseError, QueryError, Stop};
+pub use limits::{Limits, Options};
+pub use parser::parse;
