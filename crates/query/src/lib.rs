@@ -10,6 +10,7 @@ pub mod ast;
 pub mod engine;
 pub mod error;
 pub mod functions;
+pub mod histogram;
 pub mod limits;
 pub mod parser;
 pub mod position;
