@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ChangeId, ProposalId};
+use crate::{ChangeId, ChangeState, ProposalId};
 
 /// What the governor ruled on a proposal, or on a change it became.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -100,4 +100,14 @@ pub enum Why {
     },
     /// The target does not answer.
     TargetLost,
+    /// A kept change cannot be undone: a later change or a restart replaced its value.
+    Superseded {
+        /// The knob that no longer has the change's value.
+        knob: String,
+    },
+    /// The change is past the point where this could be asked.
+    WrongState {
+        /// Where it stands.
+        state: ChangeState,
+    },
 }

@@ -121,6 +121,17 @@ impl Domain {
         }
     }
 
+    /// The value in this domain's own type (JSON, and people, write a whole float as an
+    /// integer), or `None` when it is outside the domain.
+    #[must_use]
+    pub fn typed(&self, value: &KnobValue) -> Option<KnobValue> {
+        self.position(value)?;
+        Some(match (self, value) {
+            (Self::Float { .. }, KnobValue::Int(v)) => KnobValue::Float(*v as f64),
+            _ => value.clone(),
+        })
+    }
+
     /// Whether the value is of this domain's type and inside it.
     #[must_use]
     pub fn contains(&self, value: &KnobValue) -> bool {
@@ -186,6 +197,8 @@ mod tests {
         };
         assert_eq!(float.position(&KnobValue::Int(1)), Some(0.5));
         assert_eq!(float.position(&KnobValue::Float(f64::NAN)), None);
+        assert_eq!(float.typed(&KnobValue::Int(1)), Some(KnobValue::Float(1.0)));
+        assert_eq!(float.typed(&KnobValue::Int(3)), None);
         let choice = Domain::Choice {
             choices: vec!["a".into(), "b".into()],
             ordered: false,
