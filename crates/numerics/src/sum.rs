@@ -50,12 +50,6 @@ pub fn sum(terms: impl IntoIterator<Item = f64>) -> f64 {
     terms.into_iter().collect::<Sum>().value()
 }
 
-/// The mean, by compensated summation; `None` for no values.
-#[must_use]
-pub fn mean(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| sum(values.iter().copied()) / values.len() as f64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,7 +66,5 @@ mod tests {
         assert_eq!(sum([1.0, f64::INFINITY, 2.0]), f64::INFINITY);
         assert!(sum([f64::INFINITY, f64::NEG_INFINITY]).is_nan());
         assert_eq!(sum([]), 0.0);
-        assert_eq!(mean(&[]), None);
-        assert_eq!(mean(&[1.0, 2.0]), Some(1.5));
     }
 }
