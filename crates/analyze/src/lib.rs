@@ -4,13 +4,17 @@
 //! samples arrive. On stored ranges: [`forecast`] says when a bound will be reached,
 //! [`changepoint`] where the level moved.
 
+pub mod alarm;
 pub mod analyzer;
+pub mod autoregress;
 pub mod changepoint;
 pub mod config;
 pub mod detector;
 pub mod forecast;
 pub mod rate;
+pub mod season;
 pub mod sentence;
+pub mod tail;
 
 pub use analyzer::{Analyzer, Stats};
 pub use config::Config;
