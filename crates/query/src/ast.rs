@@ -81,8 +81,10 @@ impl PartialEq for Number {
 /// A string literal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Text {
-    /// Its value, unquoted.
+    /// Its value, unquoted; bytes that are no UTF-8 show as U+FFFD.
     pub value: String,
+    /// Whether all its bytes are UTF-8.
+    pub is_valid: bool,
     /// Where it stands.
     pub position: Position,
 }

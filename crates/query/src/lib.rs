@@ -2,21 +2,26 @@
 //!
 //! [`parse`] turns text into a tree ([`ast`]), with the position of every part; [`format`] turns
 //! it back. [`Engine`] evaluates a query over a [`model::SeriesReader`] at one time or over a
-//! range of steps and gives an [`Answer`]; [`json`] writes its `data` as Prometheus's HTTP API
+//! range of steps and gives an [`Answer`]; `json` writes its `data` as Prometheus's HTTP API
 //! does. The language and its semantics are those of Prometheus 3.
 
 pub mod answer;
 pub mod ast;
 pub mod engine;
 pub mod error;
+pub mod float_text;
+pub mod format;
 pub mod functions;
 pub mod histogram;
+mod lexer;
 pub mod limits;
+mod literal;
 pub mod parser;
 pub mod position;
 
 pub use answer::{Answer, MatrixSeries, QueryValue, VectorSample};
 pub use engine::{Engine, StopSignal};
 pub use error::{ParseError, QueryError, Stop};
+pub use float_text::format_value;
 pub use limits::{Limits, Options};
-pub use parser::parse;
+pub use parser::{parse, parse_selector};
