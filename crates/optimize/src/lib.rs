@@ -1,1 +1,16 @@
 //! Turns past trials into the next proposal worth trying.
+//!
+//! [`space`] says what may be tried; a [`Search`] keeps the log of asks and tells and asks one of
+//! the [`optimizer`]s for the next trial. The log is the truth: every optimizer is a fold over it,
+//! so that [`Search::resume`] continues a crashed search bit for bit.
+
+pub mod history;
+pub mod optimizer;
+pub mod random;
+pub mod search;
+pub mod space;
+
+pub use history::{Observation, Outcome};
+pub use optimizer::{Method, Optimizer};
+pub use search::{Asked, Error, Event, Log, Recommendation, Search, Setup, Taken};
+pub use space::{Param, Region, Space, SpaceError};
