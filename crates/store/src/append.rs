@@ -1,0 +1,280 @@
+//! A batch's way in: find each sample's series, write the log, add to memory.
+
+use std::{
+    io,
+    sync::{Arc, PoisonError, atomic::Ordering::Relaxed},
+};
+
+use model::{AppendError, Appended, Batch, Durability, Labels, Metadata, RejectReason, Value};
+
+use crate::{
+    disk::is_full,
+    log::{FRAME_HEAD, PAYLOAD_MAX, put_frame},
+    record::Outgoing,
+    registry::{NONE, Registry},
+    stats::{State, count},
+    store::{Core, Writer, lock},
+};
+
+/// Series numbers of a batch's samples; [`NONE`] for those refused.
+#[derive(Debug, Default)]
+struct Resolved {
+    ids: Vec<u32>,
+    rejected: Vec<(RejectReason, u64, Labels)>,
+    /// The registry's evictions when the numbers were found.
+    evictions: u64,
+}
+
+impl Resolved {
+    fn reject(&mut self, reason: RejectReason, labels: &Labels) {
+        self.ids.push(NONE);
+        match self.rejected.iter_mut().find(|(r, ..)| *r == reason) {
+            Some((_, n, _)) => *n += 1,
+            None => self.rejected.push((reason, 1, labels.clone())),
+        }
+    }
+}
+
+impl Core {
+    pub(crate) fn append(
+        &self,
+        batch: &Batch,
+        durability: Durability,
+    ) -> Result<Appended, AppendError> {
+        self.check_ready()?;
+        let (resolved, ticket) = loop {
+            let resolved = self.resolve(batch);
+            if let Some(ticket) = self.write(batch, &resolved)? {
+                break (resolved, ticket);
+            }
+        };
+        if durability == Durability::Sync {
+            self.sync_to(ticket)?;
+        }
+        let refused = resolved.rejected.iter().map(|(_, n, _)| n).sum::<u64>();
+        let stored = batch.samples.len() as u64 - refused;
+        count(&self.counters.appended, stored);
+        count(&self.counters.rejected, refused);
+        Ok(Appended {
+            stored,
+            rejected: resolved.rejected,
+        })
+    }
+
+    fn check_ready(&self) -> Result<(), AppendError> {
+        if self.closed.load(Relaxed) {
+            return Err(AppendError::Closed);
+        }
+        match self.state() {
+            State::Healthy => Ok(()),
+            State::DiskFull if self.try_resume() => Ok(()),
+            State::DiskFull => Err(AppendError::DiskFull),
+            State::Failed => Err(failed("append: an earlier write or sync failed")),
+        }
+    }
+
+    /// Finds or makes the series of each sample. New ones are made under a second, exclusive
+    /// lock, so that the usual batch takes only the shared one.
+    fn resolve(&self, batch: &Batch) -> Resolved {
+        let bounds = self.time_bounds();
+        let mut resolved = Resolved {
+            ids: Vec::with_capacity(batch.samples.len()),
+            ..<_>::default()
+        };
+        {
+            let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+            resolved.evictions = registry.evictions;
+            let mut previous = NONE;
+            for sample in &batch.samples {
+                let id = registry.find(&sample.labels, previous);
+                if id == NONE {
+                    break;
+                }
+                if bounds.contains(&sample.time_ms) {
+                    resolved.ids.push(id);
+                } else {
+                    resolved.reject(RejectReason::OutOfBounds, &sample.labels);
+                }
+                previous = id;
+            }
+        }
+        if resolved.ids.len() < batch.samples.len() {
+            let mut registry = self
+                .registry
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            if registry.evictions == resolved.evictions {
+                self.resolve_rest(batch, &mut registry, &mut resolved);
+            }
+        }
+        resolved
+    }
+
+    fn resolve_rest(&self, batch: &Batch, registry: &mut Registry, resolved: &mut Resolved) {
+        let bounds = self.time_bounds();
+        for sample in &batch.samples[resolved.ids.len()..] {
+            if !bounds.contains(&sample.time_ms) {
+                resolved.reject(RejectReason::OutOfBounds, &sample.labels);
+                continue;
+            }
+            match registry.find_or_add(&sample.labels, &self.config) {
+                Ok(id) => resolved.ids.push(id),
+                Err(reason) => resolved.reject(reason, &sample.labels),
+            }
+        }
+    }
+
+    /// Writes the log and memory; the ticket of the record, or `None` if the numbers are stale.
+    fn write(&self, batch: &Batch, resolved: &Resolved) -> Result<Option<u64>, AppendError> {
+        let mut writer = lock(&self.writer);
+        // Closing and failing happen under this lock: look again.
+        self.check_writable()?;
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        if registry.evictions != resolved.evictions || resolved.ids.len() < batch.samples.len() {
+            return Ok(None);
+        }
+        let metadata = self.fresh_metadata(batch);
+        let record = outgoing(batch, resolved, &registry, &metadata, writer.segment.number);
+        if record.floats.is_empty() && record.histograms.is_empty() && metadata.is_empty() {
+            return Ok(Some(writer.written));
+        }
+        self.log(&mut writer, &record)?;
+        self.remember_metadata(metadata);
+        self.add_to_head(&mut writer, record);
+        Ok(Some(writer.written))
+    }
+
+    fn check_writable(&self) -> Result<(), AppendError> {
+        if self.closed.load(Relaxed) {
+            return Err(AppendError::Closed);
+        }
+        match self.state() {
+            State::Healthy => Ok(()),
+            State::DiskFull => Err(AppendError::DiskFull),
+            State::Failed => Err(failed("append: an earlier write or sync failed")),
+        }
+    }
+
+    fn log(&self, writer: &mut Writer, record: &Outgoing<'_>) -> Result<(), AppendError> {
+        let mut buffer = std::mem::take(&mut writer.buffer);
+        buffer.clear();
+        put_frame(&mut buffer, |out| record.encode(out));
+        let written = if buffer.len() > PAYLOAD_MAX + FRAME_HEAD {
+            return Err(AppendError::Io {
+                operation: "append a batch of more than 256 MiB".into(),
+                source: io::ErrorKind::InvalidInput.into(),
+            });
+        } else {
+            writer.segment.append(&buffer)
+        };
+        writer.buffer = buffer;
+        written.map_err(|error| self.write_failed("write the log", error))?;
+        writer.written += 1;
+        Ok(())
+    }
+
+    /// What a failed write or sync of the log means: a full disk is waited out, anything else
+    /// stops ingest for good, because the state of the file is no longer known.
+    pub(crate) fn write_failed(&self, operation: &str, error: io::Error) -> AppendError {
+        if is_full(&error) {
+            self.stop_for_space();
+            return AppendError::DiskFull;
+        }
+        tracing::error!(operation, %error, "ingest is stopped: the log cannot be written");
+        self.set_state(State::Failed);
+        AppendError::Io {
+            operation: operation.into(),
+            source: error,
+        }
+    }
+
+    fn add_to_head(&self, writer: &mut Writer, record: Outgoing<'_>) {
+        writer.head_samples += (record.floats.len() + record.histograms.len()) as u64;
+        let newest = record.floats.iter().map(|(_, t, _)| *t);
+        let newest = newest
+            .chain(record.histograms.iter().map(|(_, t, _)| *t))
+            .max();
+        self.newest_ms
+            .fetch_max(newest.unwrap_or(i64::MIN), Relaxed);
+        writer.oldest.get_or_insert_with(|| self.clock.monotonic());
+        let floats = record
+            .floats
+            .into_iter()
+            .map(|(id, t, v)| (id, t, Value::Float(v)));
+        let histograms = record
+            .histograms
+            .into_iter()
+            .map(|(id, t, h)| (id, t, Value::Histogram(h)));
+        let samples = floats.chain(histograms);
+        self.head
+            .append(samples, self.config.chunk_samples, writer.generation);
+    }
+
+    /// Metadata that says something new.
+    fn fresh_metadata<'a>(&self, batch: &'a Batch) -> Vec<&'a Metadata> {
+        if batch.metadata.is_empty() {
+            return Vec::new();
+        }
+        let known = lock(&self.metadata);
+        let mut room = self.config.metadata_max.saturating_sub(known.len());
+        let mut fresh = Vec::new();
+        for metadata in &batch.metadata {
+            match known.get(&metadata.family) {
+                Some(old) if old == metadata => continue,
+                Some(_) => {}
+                None if room == 0 => continue,
+                None => room -= 1,
+            }
+            fresh.push(metadata);
+        }
+        fresh
+    }
+
+    fn remember_metadata(&self, fresh: Vec<&Metadata>) {
+        if fresh.is_empty() {
+            return;
+        }
+        let mut known = lock(&self.metadata);
+        for metadata in fresh {
+            known.insert(metadata.family.clone(), metadata.clone());
+        }
+    }
+}
+
+fn failed(operation: &str) -> AppendError {
+    AppendError::Io {
+        operation: operation.into(),
+        source: io::ErrorKind::Other.into(),
+    }
+}
+
+/// The batch as a record: floats and histograms apart, series the segment does not know first.
+fn outgoing<'a>(
+    batch: &Batch,
+    resolved: &Resolved,
+    registry: &'a Registry,
+    metadata: &[&'a Metadata],
+    segment: u64,
+) -> Outgoing<'a> {
+    let mut record = Outgoing {
+        metadata: metadata.to_vec(),
+        ..Outgoing::default()
+    };
+    record.floats.reserve(batch.samples.len());
+    for (sample, id) in batch.samples.iter().zip(&resolved.ids) {
+        if *id == NONE {
+            continue;
+        }
+        if !registry.known_in(*id, segment) {
+            let labels = registry
+                .labels(*id)
+                .expect("numbers are not stale: checked");
+            record.series.push((*id, labels));
+        }
+        match &sample.value {
+            Value::Float(value) => record.floats.push((*id, sample.time_ms, *value)),
+            Value::Histogram(h) => record.histograms.push((*id, sample.time_ms, Arc::clone(h))),
+        }
+    }
+    record
+}

@@ -1,0 +1,189 @@
+//! Decoded samples of one series as columns, and their merge: last write wins.
+
+use std::sync::Arc;
+
+use model::{Histogram, Value};
+
+/// Samples in rising order of time. `histograms` is empty when all are floats, else one slot a
+/// sample; a histogram's value is its sum.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Columns {
+    pub(crate) times: Vec<i64>,
+    pub(crate) values: Vec<f64>,
+    pub(crate) histograms: Vec<Option<Arc<Histogram>>>,
+}
+
+impl Columns {
+    pub(crate) fn len(&self) -> usize {
+        self.times.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.times.is_empty()
+    }
+
+    /// Appends one sample, in whatever order of time.
+    pub(crate) fn push(&mut self, time_ms: i64, value: &Value) {
+        match value {
+            Value::Float(float) => self.push_slot(time_ms, *float, None),
+            Value::Histogram(h) => self.push_slot(time_ms, h.sum, Some(Arc::clone(h))),
+        }
+    }
+
+    fn push_slot(&mut self, time_ms: i64, value: f64, histogram: Option<Arc<Histogram>>) {
+        if histogram.is_some() {
+            self.histograms.resize(self.values.len(), None);
+        }
+        let slots = histogram.is_some() || !self.histograms.is_empty();
+        self.times.push(time_ms);
+        self.values.push(value);
+        if slots {
+            self.histograms.push(histogram);
+        }
+    }
+
+    fn push_from(&mut self, other: &Self, index: usize) {
+        let histogram = other.histograms.get(index).cloned().flatten();
+        self.push_slot(other.times[index], other.values[index], histogram);
+    }
+
+    fn append(&mut self, mut other: Self) {
+        if !other.histograms.is_empty() {
+            self.histograms.resize(self.values.len(), None);
+        }
+        let slots = !self.histograms.is_empty() || !other.histograms.is_empty();
+        self.times.append(&mut other.times);
+        self.values.append(&mut other.values);
+        self.histograms.append(&mut other.histograms);
+        if slots {
+            self.histograms.resize(self.values.len(), None);
+        }
+    }
+
+    /// Keeps the samples from `from_ms` to `to_ms`, both included.
+    pub(crate) fn clip(&mut self, from_ms: i64, to_ms: i64) {
+        let end = self.times.partition_point(|t| *t <= to_ms);
+        let start = self.times[..end].partition_point(|t| *t < from_ms);
+        self.keep(start, end);
+    }
+
+    fn keep(&mut self, start: usize, end: usize) {
+        if start == 0 && end == self.len() {
+            return;
+        }
+        if !self.histograms.is_empty() {
+            self.histograms.truncate(end);
+            self.histograms.drain(..start);
+        }
+        self.times.truncate(end);
+        self.times.drain(..start);
+        self.values.truncate(end);
+        self.values.drain(..start);
+    }
+
+    /// A copy of the samples `start..end`.
+    pub(crate) fn slice(&self, start: usize, end: usize) -> Self {
+        Self {
+            times: self.times[start..end].to_vec(),
+            values: self.values[start..end].to_vec(),
+            histograms: self
+                .histograms
+                .get(start..end)
+                .map(<[_]>::to_vec)
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Runs in the order they were written, as one in order of time; of equal times the sample
+    /// written last stays. Samples within a run may be in any order, too.
+    pub(crate) fn merge(runs: Vec<Self>) -> Self {
+        let mut merged = Self::default();
+        let mut ordered = true;
+        for run in &runs {
+            ordered &= rises(&run.times);
+        }
+        let mut filled = runs.iter().filter(|r| !r.is_empty()).peekable();
+        while let Some(run) = filled.next() {
+            ordered &= filled
+                .peek()
+                .is_none_or(|next| run.times.last() < next.times.first());
+        }
+        if ordered {
+            for run in runs {
+                if merged.is_empty() {
+                    merged = run;
+                } else {
+                    merged.append(run);
+                }
+            }
+            return merged;
+        }
+        merged.merge_unordered(&runs);
+        merged
+    }
+
+    fn merge_unordered(&mut self, runs: &[Self]) {
+        let mut order: Vec<(i64, u32, u32)> = Vec::new();
+        for (r, run) in runs.iter().enumerate() {
+            order.extend(
+                run.times
+                    .iter()
+                    .enumerate()
+                    .map(|(i, t)| (*t, r as u32, i as u32)),
+            );
+        }
+        order.sort_unstable();
+        for (at, (time, run, index)) in order.iter().enumerate() {
+            if order.get(at + 1).is_none_or(|next| next.0 != *time) {
+                self.push_from(&runs[*run as usize], *index as usize);
+            }
+        }
+    }
+}
+
+fn rises(times: &[i64]) -> bool {
+    times.windows(2).all(|pair| pair[0] < pair[1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(samples: &[(i64, f64)]) -> Columns {
+        let mut columns = Columns::default();
+        for (time, value) in samples {
+            columns.push(*time, &Value::Float(*value));
+        }
+        columns
+    }
+
+    #[test]
+    fn of_equal_times_the_last_written_stays() {
+        let merged = Columns::merge(vec![
+            run(&[(1, 1.0), (3, 1.0)]),
+            run(&[]),
+            run(&[(3, 2.0), (2, 2.0), (2, 3.0)]),
+        ]);
+        assert_eq!(merged, run(&[(1, 1.0), (2, 3.0), (3, 2.0)]));
+    }
+
+    #[test]
+    fn a_histogram_among_floats_keeps_its_place() {
+        let histogram = Arc::new(Histogram {
+            sum: 7.0,
+            ..Histogram::default()
+        });
+        let mut late = Columns::default();
+        late.push(2, &Value::Histogram(Arc::clone(&histogram)));
+        let merged = Columns::merge(vec![run(&[(1, 1.0), (3, 1.0)]), late]);
+        assert_eq!(merged.histograms, [None, Some(histogram), None]);
+        assert_eq!(merged.values, [1.0, 7.0, 1.0]);
+    }
+
+    #[test]
+    fn clipping_includes_both_ends() {
+        let mut columns = run(&[(1, 1.0), (2, 2.0), (3, 3.0), (4, 4.0)]);
+        columns.clip(2, 3);
+        assert_eq!(columns, run(&[(2, 2.0), (3, 3.0)]));
+    }
+}

@@ -1,0 +1,76 @@
+//! Settings of the engine, each with its unit and the reason for its default.
+
+use std::time::Duration;
+
+/// How the store behaves. `Config::default()` suits a server that samples its host.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Age at which samples are forgotten; whole parts go once all of them are older. Samples
+    /// older than this are refused. Counted from the newest sample, or the wall clock if that is
+    /// earlier, so that a clock set to the future cannot empty the store. 15 days, as Prometheus.
+    pub retention: Duration,
+    /// Bytes of parts to keep; the oldest go first. 0: no limit.
+    pub retention_bytes: u64,
+    /// How far in the future of the wall clock a sample may lie: room for skewed clocks.
+    pub future_max: Duration,
+    /// Longest time between syncs of the log: what a power cut may cost at `Durability::Fast`.
+    pub sync_every: Duration,
+    /// Age of the oldest sample in memory at which memory is flushed to a part.
+    pub flush_every: Duration,
+    /// Bytes of log at which memory is flushed to a part: bounds the replay after a crash.
+    pub flush_bytes: u64,
+    /// Bytes of log at which an append waits for a flush: the hard bound of the log.
+    pub wal_bytes_max: u64,
+    /// Samples after which an open chunk is compressed.
+    pub chunk_samples: usize,
+    /// Samples a block of a part aims at.
+    pub block_samples: usize,
+    /// Active series; beyond it only new series are refused.
+    pub series_max: usize,
+    /// Labels a series may have.
+    pub labels_max: usize,
+    /// Bytes of a label's name.
+    pub label_name_bytes_max: usize,
+    /// Bytes of a label's value.
+    pub label_value_bytes_max: usize,
+    /// Metric families whose metadata is kept.
+    pub metadata_max: usize,
+    /// Flushes a series may miss before it no longer counts as active; its samples stay.
+    pub idle_flushes: u8,
+    /// Space kept aside, given back when the disk is full so that others (the journal) can go
+    /// on, and taken again before ingest resumes. Bytes.
+    pub ballast_bytes: u64,
+    /// Time between attempts to resume after the disk was full.
+    pub probe_every: Duration,
+    /// Neighbouring parts of one size that are merged into one.
+    pub merge_width: usize,
+    /// Run sync, flush, merge and retention on threads of the store's own. Without them the
+    /// owner calls [`crate::Store::maintain`]: simulations do.
+    pub background: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            retention: Duration::from_secs(15 * 86_400),
+            retention_bytes: 0,
+            future_max: Duration::from_secs(3600),
+            sync_every: Duration::from_millis(500),
+            flush_every: Duration::from_secs(600),
+            flush_bytes: 64 << 20,
+            wal_bytes_max: 256 << 20,
+            chunk_samples: 256,
+            block_samples: 2048,
+            series_max: 1_000_000,
+            labels_max: 40,
+            label_name_bytes_max: 256,
+            label_value_bytes_max: 4096,
+            metadata_max: 50_000,
+            idle_flushes: 3,
+            ballast_bytes: 16 << 20,
+            probe_every: Duration::from_secs(1),
+            merge_width: 6,
+            background: true,
+        }
+    }
+}

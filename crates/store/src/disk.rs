@@ -1,0 +1,196 @@
+//! The disk as a port: one flat directory of files that are written once, from front to back.
+//!
+//! This is the only file that touches `std::fs`. Everything the engine needs of a file system is
+//! in [`Disk`], so that tests can lose un-synced data, tear writes and run out of space.
+
+use std::{
+    fmt, fs,
+    io::{self, Write as _},
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// One directory. Names are plain file names without separators.
+pub trait Disk: Send + Sync + fmt::Debug {
+    /// Creates an empty file to append to, replacing one of that name. Neither the file nor its
+    /// entry in the directory is durable before [`WriteFile::sync`] and [`Disk::sync_dir`].
+    fn create(&self, name: &str) -> io::Result<Arc<dyn WriteFile>>;
+
+    /// Opens a file to read at any position.
+    fn open(&self, name: &str) -> io::Result<Arc<dyn ReadFile>>;
+
+    /// Cuts a file to `bytes` and makes that durable.
+    fn truncate(&self, name: &str, bytes: u64) -> io::Result<()>;
+
+    /// Renames a file, replacing `to`: afterwards `to` is the old or the new one, never a mix.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a file.
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Names and sizes of all files, in order of name.
+    fn list(&self) -> io::Result<Vec<(String, u64)>>;
+
+    /// Makes creations, renames and removals durable.
+    fn sync_dir(&self) -> io::Result<()>;
+}
+
+/// A file being written. Shared, so that one thread can sync while another appends.
+pub trait WriteFile: Send + Sync + fmt::Debug {
+    /// Appends all of `bytes`; on an error any part of them may have been written.
+    fn append(&self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes everything appended so far durable.
+    fn sync(&self) -> io::Result<()>;
+
+    /// Cuts the file to `bytes`; the next append continues there.
+    fn truncate(&self, bytes: u64) -> io::Result<()>;
+}
+
+/// A file being read. Stays readable after the file is removed.
+pub trait ReadFile: Send + Sync + fmt::Debug {
+    /// Fills `buffer` from `offset` on, or fails.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
+
+    /// Size in bytes when it was opened.
+    fn bytes(&self) -> u64;
+}
+
+/// Whether an error means that the disk (or the quota) is full.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
+/// The operating system's file system.
+#[derive(Debug)]
+pub(crate) struct RealDisk {
+    dir: PathBuf,
+    /// Keeps other processes out for as long as it is open.
+    _lock: fs::File,
+}
+
+/// Name of the file whose lock says that a process has the directory open.
+pub(crate) const LOCK_NAME: &str = "LOCK";
+
+impl RealDisk {
+    /// Opens or creates the directory, and locks it against other processes.
+    pub(crate) fn new(dir: &Path) -> io::Result<Self> {
+        fs::create_dir_all(dir)?;
+        if let Some(parent) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
+            sync_directory(parent)?;
+        }
+        let lock = fs::File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(dir.join(LOCK_NAME))?;
+        lock.try_lock().map_err(|refused| match refused {
+            fs::TryLockError::Error(error) => error,
+            fs::TryLockError::WouldBlock => io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                "another process has this directory open",
+            ),
+        })?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+}
+
+fn sync_directory(dir: &Path) -> io::Result<()> {
+    fs::File::open(dir)?.sync_all()
+}
+
+impl Disk for RealDisk {
+    fn create(&self, name: &str) -> io::Result<Arc<dyn WriteFile>> {
+        let path = self.path(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = fs::File::options()
+            .create_new(true)
+            .append(true)
+            .open(path)?;
+        Ok(Arc::new(RealWrite(file)))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn ReadFile>> {
+        let file = fs::File::open(self.path(name))?;
+        let bytes = file.metadata()?.len();
+        Ok(Arc::new(RealRead { file, bytes }))
+    }
+
+    fn truncate(&self, name: &str, bytes: u64) -> io::Result<()> {
+        let file = fs::File::options().write(true).open(self.path(name))?;
+        file.set_len(bytes)?;
+        file.sync_all()
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path(from), self.path(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path(name))
+    }
+
+    fn list(&self) -> io::Result<Vec<(String, u64)>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            let meta = entry.metadata()?;
+            if let (true, Ok(name)) = (meta.is_file(), entry.file_name().into_string()) {
+                files.push((name, meta.len()));
+            }
+        }
+        files.sort_unstable();
+        Ok(files)
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        sync_directory(&self.dir)
+    }
+}
+
+#[derive(Debug)]
+struct RealWrite(fs::File);
+
+impl WriteFile for RealWrite {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        (&self.0).write_all(bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn truncate(&self, bytes: u64) -> io::Result<()> {
+        self.0.set_len(bytes)
+    }
+}
+
+#[derive(Debug)]
+struct RealRead {
+    file: fs::File,
+    bytes: u64,
+}
+
+impl ReadFile for RealRead {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(buffer, offset)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}

@@ -1,0 +1,366 @@
+//! The recent window, in memory: an open chunk a series, sealed chunks behind it, and late
+//! samples beside it.
+//!
+//! Series are kept in blocks of 1,024 consecutive numbers with a lock each: appenders and readers
+//! meet only within a block. Freezing moves all samples out at once, under a new generation.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use model::{Histogram, Value};
+
+use crate::{
+    chunk::{Chunk, Effort, xor::OpenChunk},
+    columns::Columns,
+};
+
+/// Series a block; a power of two.
+const BLOCK_SERIES: u32 = 1024;
+/// Late samples a series gathers before they are compressed.
+const LATE_MAX: usize = 128;
+
+/// One series' samples in memory.
+#[derive(Debug, Default)]
+pub(crate) struct SeriesData {
+    /// Floats in rising order of time, newest run; behind it `sealed`.
+    open: OpenChunk,
+    sealed: Vec<Chunk>,
+    late: Option<Box<Late>>,
+    /// Latest time of any sample.
+    last_ms: i64,
+    first_ms: i64,
+}
+
+/// Samples that came out of order, overwrite others or are histograms, in the order written:
+/// each is newer than anything in order at its time.
+#[derive(Debug, Default)]
+struct Late {
+    sealed: Vec<Chunk>,
+    buffer: Columns,
+}
+
+impl SeriesData {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.count() == 0 && self.sealed.is_empty() && self.late.is_none()
+    }
+
+    /// First and last time of the samples; `None` while empty.
+    pub(crate) fn span_ms(&self) -> Option<(i64, i64)> {
+        (!self.is_empty()).then_some((self.first_ms, self.last_ms))
+    }
+
+    fn push(&mut self, time_ms: i64, value: &Value, chunk_samples: usize) {
+        let first = self.is_empty();
+        match value {
+            Value::Float(float) if first || time_ms > self.last_ms => {
+                self.open.push(time_ms, *float);
+                if self.open.count() >= chunk_samples {
+                    self.seal();
+                }
+            }
+            Value::Float(_) | Value::Histogram(_) => {
+                self.late.get_or_insert_default().push(time_ms, value);
+            }
+        }
+        self.last_ms = if first {
+            time_ms
+        } else {
+            self.last_ms.max(time_ms)
+        };
+        self.first_ms = if first {
+            time_ms
+        } else {
+            self.first_ms.min(time_ms)
+        };
+    }
+
+    fn seal(&mut self) {
+        let mut columns = Columns::default();
+        self.open.read(&mut columns.times, &mut columns.values);
+        self.sealed.push(Chunk::floats(
+            &columns.times,
+            &columns.values,
+            Effort::Quick,
+        ));
+        self.open = OpenChunk::default();
+    }
+
+    /// Appends the runs that touch `from_ms..=to_ms`, in the order they were written.
+    pub(crate) fn runs(&self, from_ms: i64, to_ms: i64, runs: &mut Vec<Columns>) {
+        let touches = |from: i64, to: i64| from <= to_ms && to >= from_ms;
+        let mut run = Columns::default();
+        for chunk in self.sealed.iter().filter(|c| touches(c.from_ms, c.to_ms)) {
+            read_own(chunk, &mut run);
+        }
+        let (open_from, open_to) = self.open.span_ms();
+        if self.open.count() > 0 && touches(open_from, open_to) {
+            self.open.read(&mut run.times, &mut run.values);
+        }
+        runs.push(run);
+        let Some(late) = &self.late else { return };
+        for chunk in late.sealed.iter().filter(|c| touches(c.from_ms, c.to_ms)) {
+            let mut run = Columns::default();
+            read_own(chunk, &mut run);
+            runs.push(run);
+        }
+        runs.push(late.buffer.clone());
+    }
+
+    /// Memory held beyond the struct itself, bytes.
+    fn heap_bytes(&self) -> usize {
+        let late = self.late.as_ref().map_or(0, |late| {
+            late.sealed.iter().map(Chunk::heap_bytes).sum::<usize>() + 24 * late.buffer.len()
+        });
+        self.open.heap_bytes() + self.sealed.iter().map(Chunk::heap_bytes).sum::<usize>() + late
+    }
+}
+
+fn read_own(chunk: &Chunk, run: &mut Columns) {
+    chunk
+        .read(run)
+        .expect("a chunk in memory reads back what was compressed");
+}
+
+impl Late {
+    fn push(&mut self, time_ms: i64, value: &Value) {
+        self.buffer.push(time_ms, value);
+        if self.buffer.len() >= LATE_MAX {
+            let buffer = Columns::merge(vec![std::mem::take(&mut self.buffer)]);
+            chunks(&buffer, usize::MAX, Effort::Quick, &mut self.sealed);
+        }
+    }
+}
+
+/// Compresses samples in order of time into chunks of about `target` samples, floats and
+/// histograms apart.
+pub(crate) fn chunks(columns: &Columns, target: usize, effort: Effort, out: &mut Vec<Chunk>) {
+    let is_histogram = |i: usize| columns.histograms.get(i).is_some_and(Option::is_some);
+    let mut start = 0;
+    while start < columns.len() {
+        let mut end = start + 1;
+        while end < columns.len() && is_histogram(end) == is_histogram(start) {
+            end += 1;
+        }
+        // Equal pieces, nearest to the target: no tail too short to compress well.
+        let pieces = ((end - start + target / 2) / target.max(1)).max(1);
+        for piece in 0..pieces {
+            let from = start + (end - start) * piece / pieces;
+            let to = start + (end - start) * (piece + 1) / pieces;
+            out.push(compress(columns, from, to, effort));
+        }
+        start = end;
+    }
+}
+
+fn compress(columns: &Columns, from: usize, to: usize, effort: Effort) -> Chunk {
+    let times = &columns.times[from..to];
+    match columns.histograms.get(from) {
+        Some(Some(_)) => {
+            let column: Vec<Arc<Histogram>> = columns.histograms[from..to]
+                .iter()
+                .flatten()
+                .cloned()
+                .collect();
+            Chunk::histograms(times, &column, effort)
+        }
+        _ => Chunk::floats(times, &columns.values[from..to], effort),
+    }
+}
+
+/// The samples of [`BLOCK_SERIES`] series.
+#[derive(Debug, Default)]
+struct Block {
+    series: Vec<SeriesData>,
+    generation: u64,
+}
+
+/// All samples in memory that are not being flushed.
+#[derive(Debug, Default)]
+pub(crate) struct Head {
+    blocks: RwLock<Vec<Arc<Mutex<Block>>>>,
+}
+
+/// Samples moved out of the head to be flushed; immutable.
+#[derive(Debug)]
+pub(crate) struct Frozen {
+    blocks: Vec<Block>,
+    /// Log segments before this one hold nothing that is not in here or in parts.
+    pub(crate) wal_floor: u64,
+    /// How many samples, duplicates included.
+    pub(crate) samples: u64,
+}
+
+impl Frozen {
+    pub(crate) fn series(&self, id: u32) -> Option<&SeriesData> {
+        let block = self.blocks.get((id / BLOCK_SERIES) as usize)?;
+        block
+            .series
+            .get((id % BLOCK_SERIES) as usize)
+            .filter(|data| !data.is_empty())
+    }
+
+    /// Numbers of series with samples, rising.
+    pub(crate) fn ids(&self) -> Vec<u32> {
+        let end = self.blocks.len() as u32 * BLOCK_SERIES;
+        (0..end).filter(|id| self.series(*id).is_some()).collect()
+    }
+}
+
+/// What a head says about one series.
+pub(crate) struct Reading<T> {
+    /// Freezes so far: a reader whose view of the rest is older has to look again.
+    pub(crate) generation: u64,
+    pub(crate) answer: T,
+}
+
+impl Head {
+    /// Adds samples; `(series, time, value)` in the order they are to count.
+    pub(crate) fn append(
+        &self,
+        samples: impl Iterator<Item = (u32, i64, Value)>,
+        chunk_samples: usize,
+        generation: u64,
+    ) {
+        let mut samples = samples.peekable();
+        while let Some((first, ..)) = samples.peek() {
+            // Neighbours in a batch are mostly neighbours in number: one lock for all of them.
+            let index = first / BLOCK_SERIES;
+            let block = self.block(index as usize, generation);
+            let mut block = lock(&block);
+            while let Some((id, time_ms, value)) =
+                samples.next_if(|(id, ..)| id / BLOCK_SERIES == index)
+            {
+                block.data(id).push(time_ms, &value, chunk_samples);
+            }
+        }
+    }
+
+    fn block(&self, index: usize, generation: u64) -> Arc<Mutex<Block>> {
+        if let Some(block) = read(&self.blocks).get(index) {
+            return Arc::clone(block);
+        }
+        let mut blocks = self.blocks.write().unwrap_or_else(PoisonError::into_inner);
+        while blocks.len() <= index {
+            let block = Block {
+                series: Vec::new(),
+                generation,
+            };
+            blocks.push(Arc::new(Mutex::new(block)));
+        }
+        Arc::clone(&blocks[index])
+    }
+
+    /// Asks about one series. A series without samples is `None` to `ask`.
+    pub(crate) fn ask<T>(
+        &self,
+        id: u32,
+        ask: impl FnOnce(Option<&SeriesData>) -> T,
+    ) -> Option<Reading<T>> {
+        let block = read(&self.blocks)
+            .get((id / BLOCK_SERIES) as usize)
+            .map(Arc::clone)?;
+        let block = lock(&block);
+        let data = block
+            .series
+            .get((id % BLOCK_SERIES) as usize)
+            .filter(|d| !d.is_empty());
+        Some(Reading {
+            generation: block.generation,
+            answer: ask(data),
+        })
+    }
+
+    /// Moves all samples out. Appends must be kept out by the caller.
+    pub(crate) fn freeze(&self, generation: u64, wal_floor: u64, samples: u64) -> Frozen {
+        let blocks = read(&self.blocks);
+        let moved = blocks.iter().map(|block| {
+            let mut block = lock(block);
+            let fresh = block.series.iter().map(|_| SeriesData::default()).collect();
+            std::mem::replace(
+                &mut *block,
+                Block {
+                    series: fresh,
+                    generation,
+                },
+            )
+        });
+        Frozen {
+            blocks: moved.collect(),
+            wal_floor,
+            samples,
+        }
+    }
+
+    /// Memory held by samples, bytes; walks all series.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let blocks = read(&self.blocks);
+        let of_block = |block: &Arc<Mutex<Block>>| {
+            let block = lock(block);
+            block.series.capacity() * size_of::<SeriesData>()
+                + block
+                    .series
+                    .iter()
+                    .map(SeriesData::heap_bytes)
+                    .sum::<usize>()
+        };
+        blocks.iter().map(of_block).sum()
+    }
+}
+
+impl Block {
+    fn data(&mut self, id: u32) -> &mut SeriesData {
+        let slot = (id % BLOCK_SERIES) as usize;
+        if self.series.len() <= slot {
+            self.series.resize_with(slot + 1, SeriesData::default);
+        }
+        &mut self.series[slot]
+    }
+}
+
+fn lock(block: &Mutex<Block>) -> MutexGuard<'_, Block> {
+    block.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn floats(samples: &[(i64, f64)]) -> Columns {
+        let mut data = SeriesData::default();
+        for (time, value) in samples {
+            data.push(*time, &Value::Float(*value), 4);
+        }
+        let mut runs = Vec::new();
+        data.runs(i64::MIN, i64::MAX, &mut runs);
+        Columns::merge(runs)
+    }
+
+    #[test]
+    fn late_samples_and_second_writes_end_up_in_order() {
+        let samples: Vec<(i64, f64)> = (0..900).map(|i| ((i * 7919) % 300, i as f64)).collect();
+        let merged = floats(&samples);
+        assert_eq!(merged.times, (0..300).collect::<Vec<_>>());
+        // Each time was written three times; the third round stays.
+        assert!(merged.values.iter().all(|v| *v >= 600.0));
+    }
+
+    #[test]
+    fn chunks_split_evenly_around_the_target() {
+        let mut columns = Columns::default();
+        for i in 0..2399 {
+            columns.push(i, &Value::Float(0.5));
+        }
+        let mut out = Vec::new();
+        chunks(&columns, 2048, Effort::Quick, &mut out);
+        assert_eq!(out.iter().map(|c| c.count).collect::<Vec<_>>(), [2399]);
+        out.clear();
+        chunks(&columns, 500, Effort::Quick, &mut out);
+        assert_eq!(
+            out.iter().map(|c| c.count).collect::<Vec<_>>(),
+            [479, 480, 480, 480, 480]
+        );
+    }
+}
