@@ -1,1 +1,27 @@
 //! Turns what the outside world says into batches: host sampling, scraping, receivers, relabelling, quality checks, spill when the sink is down.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`collector`] | the composition: everything below, each on its own tick, into one channel |
+//! | [`ticker`] | when: absolute deadlines, no drift, skipped ticks counted |
+//! | [`host`], [`process`] | `/proc` and `/sys` of this host, and what one process costs |
+//! | [`scrape`] | a target over HTTP: `up`, `scrape_*`, staleness markers |
+//! | [`exposition`] | Prometheus and OpenMetrics text into samples, strictly |
+//! | [`tally`] | the collector's own counters |
+
+pub mod collector;
+pub mod exposition;
+pub mod host;
+pub mod process;
+pub mod scrape;
+mod stale;
+pub mod tally;
+pub mod ticker;
+
+pub use collector::{Collector, Config, Handle, TargetStatus};
+pub use exposition::{Exemplar, Exposition, Format, Limits, ParseError, ParsedSample, Parser};
+pub use host::{Host, HostConfig};
+pub use process::{Process, ProcessConfig};
+pub use scrape::{Scrape, ScrapeError, Scraper, Target};
+pub use tally::Tally;
+pub use ticker::{Tick, Ticker};

@@ -1,0 +1,358 @@
+//! One target over HTTP: fetch, parse, label, and say how it went.
+//!
+//! Every scrape, good or bad, writes `up`, `scrape_duration_seconds`, `scrape_samples_scraped`,
+//! `scrape_samples_post_metric_relabeling` and `scrape_series_added`. A series that is gone gets a
+//! staleness marker, and so does every series of a target that cannot be scraped. All samples
+//! carry the scheduled tick, unless the target gives times of its own.
+
+mod fetch;
+
+use std::{sync::Arc, time::Duration};
+
+use model::{Batch, Clock, Labels, METRIC_NAME, Sample};
+use thiserror::Error;
+
+use crate::{
+    exposition::{Format, FormatError, Limits, ParseError, Parser},
+    stale::{LastSeen, Turnover},
+};
+
+/// What is scraped, how and how often. Names as in Prometheus's `scrape_config`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// `http://host:port/path`.
+    pub url: String,
+    /// The label `job`.
+    pub job: String,
+    /// The label `instance`; normally `host:port` of the URL.
+    pub instance: String,
+    /// Further labels of every series.
+    pub labels: Vec<(String, String)>,
+    /// Time between two scrapes.
+    pub interval: Duration,
+    /// Longest time a scrape may take; never above the interval.
+    pub timeout: Duration,
+    /// Where the target's labels clash with ours: keep the target's. Otherwise they are kept as
+    /// `exported_<name>`.
+    pub honor_labels: bool,
+    /// Keep the times the target gives.
+    pub honor_timestamps: bool,
+    /// How to read a body whose `Content-Type` says nothing we know.
+    pub fallback: Option<Format>,
+    /// Ask for gzip. Off: on a local network the bytes are cheaper than the target's CPU.
+    pub gzip: bool,
+    /// Bounds on what the target may send.
+    pub limits: Limits,
+}
+
+impl Target {
+    /// A target with Prometheus's defaults, scraped each second.
+    #[must_use]
+    pub fn new(job: impl Into<String>, url: impl Into<String>) -> Self {
+        let url = url.into();
+        let instance = instance_of(&url);
+        Self {
+            url,
+            job: job.into(),
+            instance,
+            labels: Vec::new(),
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(1),
+            honor_labels: false,
+            honor_timestamps: true,
+            fallback: None,
+            gzip: false,
+            limits: Limits::default(),
+        }
+    }
+
+    /// The labels put on every series: `job`, `instance` and the further ones.
+    #[must_use]
+    pub fn own_labels(&self) -> Labels {
+        let mut builder = Labels::from_pairs(self.labels.iter().cloned()).to_builder();
+        builder
+            .set("job", self.job.as_str())
+            .set("instance", self.instance.as_str());
+        builder.build()
+    }
+}
+
+/// `host:port` of a URL.
+fn instance_of(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = rest.split(['/', '?']).next().unwrap_or(rest);
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    let has_port = host
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    if has_port {
+        host.to_owned()
+    } else {
+        format!("{host}:80")
+    }
+}
+
+/// Why a scrape failed.
+#[derive(Debug, Error)]
+pub enum ScrapeError {
+    /// No answer, or a broken one.
+    #[error("cannot fetch {url}")]
+    Fetch {
+        /// The target.
+        url: String,
+        /// What went wrong.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// No whole answer in time.
+    #[error("{url} did not answer within {timeout:?}")]
+    Timeout {
+        /// The target.
+        url: String,
+        /// The time it had.
+        timeout: Duration,
+    },
+    /// Not 200.
+    #[error("{url} answered {status}")]
+    Status {
+        /// The target.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// More bytes than allowed, counted after decompression.
+    #[error("the body of {url} is longer than {limit} bytes")]
+    TooLarge {
+        /// The target.
+        url: String,
+        /// `body_bytes` of its limits.
+        limit: usize,
+    },
+    /// The body is not what its encoding says.
+    #[error("cannot decompress the body of {url}")]
+    Encoding {
+        /// The target.
+        url: String,
+        /// What went wrong.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Not a format we read.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// A bad line; nothing of the body counts.
+    #[error(transparent)]
+    Parse(#[from] ParseError),
+}
+
+impl ScrapeError {
+    /// As a label value.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Fetch { .. } => "fetch",
+            Self::Timeout { .. } => "timeout",
+            Self::Status { .. } => "status",
+            Self::TooLarge { .. } => "body_size",
+            Self::Encoding { .. } => "encoding",
+            Self::Format(_) => "format",
+            Self::Parse(_) => "parse",
+        }
+    }
+}
+
+/// One scrape's result.
+#[derive(Debug)]
+pub struct Scrape {
+    /// Samples of the target, staleness markers, and the scrape's own series.
+    pub batch: Batch,
+    /// How long fetching and parsing took.
+    pub duration: Duration,
+    /// Why it failed, if it did.
+    pub error: Option<ScrapeError>,
+}
+
+/// Scrapes one target again and again.
+#[derive(Debug)]
+pub struct Scraper {
+    target: Target,
+    client: reqwest::Client,
+    clock: Arc<dyn Clock>,
+    parser: Parser,
+    /// Final labels by the parser's slot.
+    labels: Vec<Labels>,
+    own: Labels,
+    report: [Labels; 5],
+    last: LastSeen,
+    body: Vec<u8>,
+}
+
+/// The series every scrape writes.
+const REPORT: [&str; 5] = [
+    "up",
+    "scrape_duration_seconds",
+    "scrape_samples_scraped",
+    "scrape_samples_post_metric_relabeling",
+    "scrape_series_added",
+];
+
+impl Scraper {
+    /// A scraper; `client` may be shared between targets.
+    #[must_use]
+    pub fn new(target: Target, client: reqwest::Client, clock: Arc<dyn Clock>) -> Self {
+        let own = target.own_labels();
+        Self {
+            parser: Parser::new(target.limits),
+            labels: Vec::new(),
+            report: REPORT.map(|name| own.with(METRIC_NAME, name)),
+            own,
+            last: LastSeen::default(),
+            body: Vec::new(),
+            target,
+            client,
+            clock,
+        }
+    }
+
+    /// The target.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Scrapes once; samples without a time of their own carry `tick_ms`.
+    pub async fn scrape(&mut self, tick_ms: i64) -> Scrape {
+        let begun = self.clock.monotonic();
+        let fetched = fetch::fetch(&self.client, &self.target, &mut self.body).await;
+        let mut batch = Batch::default();
+        let read = fetched.and_then(|format| self.read(format, tick_ms, &mut batch));
+        let turnover = self.last.turn(&batch.samples, tick_ms);
+        let duration = self.clock.monotonic().saturating_sub(begun);
+        let error = read.err();
+        self.report(&mut batch, turnover, duration, error.is_none(), tick_ms);
+        Scrape {
+            batch,
+            duration,
+            error,
+        }
+    }
+
+    /// Staleness markers for every series of the target, the scrape's own included: it is no
+    /// longer scraped.
+    pub fn end(&mut self, tick_ms: i64) -> Batch {
+        let mut samples = self.last.end(tick_ms);
+        let stale = |labels: &Labels| Sample::float(labels.clone(), tick_ms, model::stale_nan());
+        samples.extend(self.report.iter().map(stale));
+        Batch {
+            samples,
+            metadata: Vec::new(),
+        }
+    }
+
+    fn read(&mut self, format: Format, tick_ms: i64, batch: &mut Batch) -> Result<(), ScrapeError> {
+        // A bad body voids the parser's slots: what is kept by slot goes with them.
+        let slots = std::mem::take(&mut self.labels);
+        self.parser.parse(format, &self.body)?;
+        self.labels = slots;
+        let found = self.parser.found();
+        batch.samples.reserve(found.samples.len() + REPORT.len());
+        for sample in &found.samples {
+            if sample.fresh {
+                let said = self.parser.labels(sample.slot);
+                let labels = joined(said, &self.own, self.target.honor_labels);
+                keep(&mut self.labels, sample.slot, labels);
+            }
+            let own_time = sample.time_ms.filter(|_| self.target.honor_timestamps);
+            let labels = self.labels[sample.slot].clone();
+            batch.samples.push(Sample::float(
+                labels,
+                own_time.unwrap_or(tick_ms),
+                sample.value,
+            ));
+        }
+        batch.metadata.clone_from(&found.metadata);
+        Ok(())
+    }
+
+    fn report(
+        &self,
+        batch: &mut Batch,
+        turnover: Turnover,
+        duration: Duration,
+        up: bool,
+        tick_ms: i64,
+    ) {
+        let scraped = batch.samples.len() as f64;
+        batch.samples.extend(turnover.gone);
+        let values = [
+            f64::from(u8::from(up)),
+            duration.as_secs_f64(),
+            scraped,
+            scraped,
+            turnover.added as f64,
+        ];
+        for (labels, value) in self.report.iter().zip(values) {
+            batch
+                .samples
+                .push(Sample::float(labels.clone(), tick_ms, value));
+        }
+    }
+}
+
+fn keep(by_slot: &mut Vec<Labels>, slot: usize, labels: Labels) {
+    if slot >= by_slot.len() {
+        by_slot.resize(slot + 1, Labels::empty());
+    }
+    by_slot[slot] = labels;
+}
+
+/// The target's labels with our own. Where they clash, `honor` keeps theirs; otherwise theirs
+/// become `exported_<name>`, with as many `exported_` as it takes.
+fn joined(said: &Labels, own: &Labels, honor: bool) -> Labels {
+    let mut builder = said.to_builder();
+    for (name, value) in own.iter() {
+        if let Some(theirs) = builder.get(name).map(str::to_owned) {
+            if honor {
+                continue;
+            }
+            let mut exported = format!("exported_{name}");
+            while builder.get(&exported).is_some() {
+                exported.insert_str(0, "exported_");
+            }
+            builder.set(exported, theirs);
+        }
+        builder.set(name, value);
+    }
+    builder.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_instance_is_the_host_and_port_of_the_url() {
+        for (url, instance) in [
+            ("http://127.0.0.1:9100/metrics", "127.0.0.1:9100"),
+            ("http://user:pw@host/metrics?x=1", "host:80"),
+            ("http://[::1]:9100", "[::1]:9100"),
+            ("host:1/metrics", "host:1"),
+        ] {
+            assert_eq!(Target::new("job", url).instance, instance, "{url}");
+        }
+    }
+
+    #[test]
+    fn clashing_labels_are_exported_or_honoured() {
+        let said = Labels::from_pairs([("job", "theirs"), ("exported_job", "older"), ("a", "1")]);
+        let own = Labels::from_pairs([("job", "ours"), ("instance", "i")]);
+        assert_eq!(
+            joined(&said, &own, false).to_string(),
+            r#"{a="1", exported_exported_job="theirs", exported_job="older", instance="i", job="ours"}"#
+        );
+        assert_eq!(
+            joined(&said, &own, true).to_string(),
+            r#"{a="1", exported_job="older", instance="i", job="theirs"}"#
+        );
+    }
+}
