@@ -1,6 +1,11 @@
 //! Declaring a knob: name, range, scale, step, cost; checked once, at registration.
 
-use std::{fmt, marker::PhantomData, ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    ops::RangeInclusive,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use crate::{Domain, Knob, Registry, Scale, Value};
 
@@ -14,7 +19,7 @@ pub enum Apply {
     Settles,
 }
 
-/// Called after each change of a knob, without any lock held; it reads the handle again.
+/// Called after each change of a knob.
 pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
 
 /// What a registry keeps about a knob.
@@ -46,7 +51,18 @@ impl fmt::Debug for Spec {
 pub struct Declaration<T> {
     spec: Spec,
     unit_ns: u64,
-    kind: PhantomData<fn() -> T>,
+    on_change: Option<OnChange<T>>,
+}
+
+/// What a component does when its knob has changed.
+struct OnChange<T>(Box<React<T>>);
+
+type React<T> = dyn Fn(&Knob<T>) + Send + Sync;
+
+impl<T> fmt::Debug for OnChange<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnChange")
+    }
 }
 
 /// Why a declaration cannot be registered: a mistake in the program that declares it.
@@ -154,7 +170,7 @@ impl<T> Declaration<T> {
                 hook: None,
             },
             unit_ns,
-            kind: PhantomData,
+            on_change: None,
         }
     }
 
@@ -183,10 +199,11 @@ impl<T> Declaration<T> {
         self
     }
 
-    /// Calls `hook` after each change, on the thread that made it and with no lock held. Two
-    /// changes may overlap: read the handle, do not remember what was seen.
-    pub fn on_change(mut self, hook: impl Fn() + Send + Sync + 'static) -> Self {
-        self.spec.hook = Some(Arc::new(hook));
+    /// Calls `hook` with the handle after each change, on the thread that made it. Hooks of a
+    /// registry run one at a time, so the last to run has seen the last value; a hook must not
+    /// change knobs itself.
+    pub fn on_change(mut self, hook: impl Fn(&Knob<T>) + Send + Sync + 'static) -> Self {
+        self.on_change = Some(OnChange(Box::new(hook)));
         self
     }
 
@@ -194,24 +211,31 @@ impl<T> Declaration<T> {
     ///
     /// # Errors
     /// The declaration contradicts itself or takes a name already taken.
-    pub fn register(self, registry: &Registry) -> Result<Knob<T>, DeclareError> {
-        self.check()?;
-        let cell = registry.add(self.spec)?;
-        Ok(Knob::new(cell, self.unit_ns))
+    pub fn register(mut self, registry: &Registry) -> Result<Knob<T>, DeclareError>
+    where
+        T: 'static,
+    {
+        let cell = Arc::new(AtomicU64::new(self.check()?));
+        let knob = Knob::new(Arc::clone(&cell), self.unit_ns);
+        if let Some(OnChange(hook)) = self.on_change.take() {
+            let knob = knob.clone();
+            self.spec.hook = Some(Arc::new(move || hook(&knob)));
+        }
+        registry.add(self.spec, cell)?;
+        Ok(knob)
     }
 
-    fn check(&self) -> Result<(), DeclareError> {
+    /// The bits of the default, if the declaration is sound.
+    fn check(&self) -> Result<u64, DeclareError> {
         let name = || self.spec.name.clone();
         if !range_is_sound(&self.spec.domain) {
             return Err(DeclareError::BadRange(name()));
         }
-        if !self.spec.domain.contains(&self.spec.default) {
-            return Err(DeclareError::DefaultOutside(name()));
-        }
         if !(self.spec.max_step > 0.0 && self.spec.max_step <= 1.0) {
             return Err(DeclareError::BadStep(name()));
         }
-        Ok(())
+        let bits = self.spec.domain.encode(&self.spec.default);
+        bits.ok_or_else(|| DeclareError::DefaultOutside(name()))
     }
 }
 

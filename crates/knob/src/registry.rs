@@ -100,6 +100,8 @@ pub struct Inventory {
 #[derive(Debug, Clone)]
 pub struct Registry {
     inner: Arc<Mutex<Inner>>,
+    /// Held while hooks run, so that the last to run has seen the last value.
+    hooks: Arc<Mutex<()>>,
 }
 
 #[derive(Debug)]
@@ -151,27 +153,24 @@ impl Registry {
         };
         Self {
             inner: Arc::new(Mutex::new(inner)),
+            hooks: Arc::default(),
         }
     }
 
-    pub(crate) fn add(&self, spec: Spec) -> Result<Arc<AtomicU64>, DeclareError> {
+    /// Adds a knob whose cell holds its default.
+    pub(crate) fn add(&self, spec: Spec, cell: Arc<AtomicU64>) -> Result<(), DeclareError> {
         let mut inner = self.lock();
         if inner.knobs.contains_key(&spec.name) {
             return Err(DeclareError::Duplicate(spec.name));
         }
-        let bits = spec
-            .domain
-            .encode(&spec.default)
-            .expect("a declaration was checked");
-        let cell = Arc::new(AtomicU64::new(bits));
         let entry = Entry {
-            cell: Arc::clone(&cell),
-            baseline: bits,
+            baseline: cell.load(Ordering::Relaxed),
+            cell,
             holder: Holder::Baseline,
             spec,
         };
         inner.knobs.insert(entry.spec.name.clone(), entry);
-        Ok(cell)
+        Ok(())
     }
 
     /// Puts values in force until `now + lease`. The same order again renews the lease.
@@ -238,7 +237,8 @@ impl Registry {
     pub fn tick(&self, now: Duration) -> Vec<Event> {
         let mut after = Aftermath::default();
         self.lock().expire(now, &mut after);
-        after.finish()
+        self.run_hooks(&after);
+        after.events
     }
 
     /// When the next lease ends, if one runs.
@@ -327,23 +327,24 @@ impl Registry {
             inner.expire(now, &mut after);
             act(&mut inner, &mut after)
         };
-        after.finish();
+        self.run_hooks(&after);
         outcome
+    }
+
+    fn run_hooks(&self, after: &Aftermath) {
+        if after.hooks.is_empty() {
+            return;
+        }
+        let _turn = self.hooks.lock().unwrap_or_else(PoisonError::into_inner);
+        for hook in &after.hooks {
+            hook();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // No section that holds the lock leaves a knob half written, so a panic in one is no
         // reason to refuse the next.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Aftermath {
-    fn finish(self) -> Vec<Event> {
-        for hook in self.hooks {
-            hook();
-        }
-        self.events
     }
 }
 

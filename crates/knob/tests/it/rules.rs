@@ -242,8 +242,9 @@ fn a_hook_runs_after_each_change_and_sees_the_new_value() {
     let seen = Arc::new(AtomicI64::new(0));
     let hook = {
         let seen = Arc::clone(&seen);
-        move || {
-            seen.fetch_add(1, Ordering::Relaxed);
+        move |wait: &Knob<Duration>| {
+            let ms = i64::try_from(wait.get().as_millis()).unwrap();
+            seen.fetch_add(ms, Ordering::Relaxed);
         }
     };
     let knob = Knob::millis("wait", 5)
@@ -259,7 +260,11 @@ fn a_hook_runs_after_each_change_and_sees_the_new_value() {
         .unwrap();
     assert_eq!(knob.get(), Duration::from_millis(9));
     registry.tick(at(2));
-    assert_eq!(seen.load(Ordering::Relaxed), 2, "a renewal is no change");
+    assert_eq!(
+        seen.load(Ordering::Relaxed),
+        9 + 5,
+        "a renewal is no change"
+    );
 }
 
 #[test]
