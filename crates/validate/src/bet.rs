@@ -56,16 +56,15 @@ impl Wealth {
     }
 }
 
-/// The most wealth ever owned when betting in turn that each x lies above `shift`. Falls as
-/// `shift` rises.
+/// Whether a player who bets in turn that each x lies above `shift` ever owns `bound`. Once true
+/// it stays true for every lower shift.
 #[must_use]
-pub fn peak_above(xs: impl Iterator<Item = f64>, shift: f64) -> f64 {
+pub fn ever_owns(bound: f64, xs: &[f64], shift: f64) -> bool {
     let mut wealth = Wealth::default();
-    xs.map(|x| {
+    xs.iter().any(|x| {
         wealth.bet(x - shift);
-        wealth.e_value()
+        wealth.e_value() >= bound
     })
-    .fold(1.0, f64::max)
 }
 
 #[cfg(test)]
@@ -88,16 +87,17 @@ mod tests {
 
     #[test]
     fn six_certain_wins_are_the_fewest_for_one_in_forty() {
-        let wins = |n: usize| peak_above(std::iter::repeat_n(1e3, n), 0.0);
-        assert!(wins(5) < 40.0 && wins(6) >= 40.0);
+        assert!(!ever_owns(40.0, &[1e3; 5], 0.0) && ever_owns(40.0, &[1e3; 6], 0.0));
     }
 
     #[test]
     fn evidence_falls_as_the_shift_rises() {
         let xs = [0.1, -0.05, 0.2, 0.15, 0.02, -0.3, 0.2];
-        let peaks: Vec<f64> = (-50..50)
-            .map(|s| peak_above(xs.iter().copied(), f64::from(s) / 100.0))
-            .collect();
-        assert!(peaks.windows(2).all(|w| w[0] >= w[1]));
+        for bound in [1.2, 2.0, 10.0] {
+            let owns: Vec<bool> = (-200..50)
+                .map(|s| ever_owns(bound, &xs, f64::from(s) / 100.0))
+                .collect();
+            assert!(owns[0] && owns.is_sorted_by(|a, b| a >= b));
+        }
     }
 }

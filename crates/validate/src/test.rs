@@ -18,7 +18,7 @@ use model::{Call, Effect, Ending, Goal, Interval, Verdict};
 use numerics::summary::median;
 use serde::{Deserialize, Serialize};
 
-use crate::bet::{Wealth, peak_above};
+use crate::bet::{Wealth, ever_owns};
 use crate::location::{Location, hodges_lehmann};
 
 /// Most pairs of one test: wealth at most doubles a pair, so that it stays a finite number.
@@ -309,7 +309,7 @@ fn measurable(value: f64) -> Option<f64> {
 /// The largest shift that "all xs are symmetric about it" could have been refuted at, from below:
 /// the lower end of the interval. -∞ while nothing is excluded.
 fn lowest_shift(xs: &[f64], bound: f64) -> f64 {
-    let excluded = |shift: f64| peak_above(xs.iter().copied(), shift) >= bound;
+    let excluded = |shift: f64| ever_owns(bound, xs, shift);
     let middle = median(xs).unwrap_or(0.0);
     let mut reach = 1.0;
     while !excluded(middle - reach) {
@@ -326,7 +326,7 @@ fn lowest_shift(xs: &[f64], bound: f64) -> f64 {
     bisect_to(middle - reach, ceiling, excluded)
 }
 
-/// Bisection down to a relative effect of 1e-6, the side that is excluded.
+/// Bisection, to the side that is excluded.
 fn bisect_to(mut low: f64, mut high: f64, excluded: impl Fn(f64) -> bool) -> f64 {
     while high - low > SHIFT_RESOLUTION {
         let middle = 0.5 * (low + high);
@@ -340,4 +340,4 @@ fn bisect_to(mut low: f64, mut high: f64, excluded: impl Fn(f64) -> bool) -> f64
 }
 
 /// Finer than any effect one would act on.
-const SHIFT_RESOLUTION: f64 = 1e-6;
+const SHIFT_RESOLUTION: f64 = 1e-5;
