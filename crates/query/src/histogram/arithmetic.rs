@@ -151,3 +151,172 @@ pub(super) fn overflows(h: &Histogram) -> bool {
         .chain(&h.negative_buckets)
         .any(|v| v.is_infinite())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{
+        super::text::{parse, test_expression},
+        *,
+    };
+
+    type Operation = fn(&mut Histogram, &Histogram) -> Result<Notes, Incompatible>;
+
+    #[track_caller]
+    fn check(a: &str, op: Operation, b: &str, expected: &str) -> Notes {
+        let mut total = parse(a).unwrap();
+        let notes = op(&mut total, &parse(b).unwrap()).unwrap();
+        assert_eq!(test_expression(&total), expected);
+        notes
+    }
+
+    #[test]
+    fn the_coarser_schema_wins() {
+        let fine = "{{schema:1 count:4 sum:5 offset:1 buckets:[1 3]}}";
+        let coarse = "{{count:2 sum:3 offset:1 buckets:[2]}}";
+        let both = "{{count:6 sum:8 offset:1 buckets:[6]}}";
+        check(fine, add, coarse, both);
+        check(coarse, add, fine, both);
+        check(
+            coarse,
+            sub,
+            fine,
+            "{{count:-2 sum:-2 offset:1 buckets:[-2]}}",
+        );
+    }
+
+    #[test]
+    fn the_wider_zero_bucket_wins_and_grows_past_populated_buckets() {
+        check(
+            "{{count:3 z_bucket:1 z_bucket_w:0.75 buckets:[0 2]}}",
+            add,
+            "{{count:7 z_bucket:1 z_bucket_w:0.25 buckets:[4 2]}}",
+            "{{count:10 z_bucket:6 z_bucket_w:1 offset:1 buckets:[4]}}",
+        );
+        check(
+            "{{count:1 n_buckets:[1]}}",
+            add,
+            "{{count:1 z_bucket:1 z_bucket_w:0.6}}",
+            "{{count:2 z_bucket:2 z_bucket_w:1}}",
+        );
+    }
+
+    #[test]
+    fn custom_bounds_are_reconciled_to_those_both_have() {
+        let notes = check(
+            "{{schema:-53 count:15 sum:9 custom_values:[2 4 6] buckets:[1 2 5 7]}}",
+            add,
+            "{{schema:-53 count:10 sum:1 custom_values:[4 5 6] buckets:[1 2 3 4]}}",
+            "{{schema:-53 count:25 sum:10 custom_values:[4 6] buckets:[4 10 11]}}",
+        );
+        assert!(notes.bounds_reconciled);
+        let mut custom = parse("{{schema:-53 custom_values:[2]}}").unwrap();
+        assert_eq!(
+            add(&mut custom, &parse("{{count:1}}").unwrap()),
+            Err(Incompatible)
+        );
+    }
+
+    #[test]
+    fn hints_that_contradict_each_other_are_noted() {
+        let hinted = |hint: &str| format!("{{{{count:1 counter_reset_hint:{hint}}}}}");
+        let notes = check(&hinted("reset"), add, &hinted("not_reset"), "{{count:2}}");
+        assert!(notes.reset_conflict);
+        let gauge = "{{count:2 counter_reset_hint:gauge}}";
+        assert!(!check(&hinted("gauge"), add, &hinted("reset"), gauge).reset_conflict);
+    }
+
+    #[test]
+    fn scaling_by_less_than_zero_makes_a_gauge_and_by_zero_leaves_no_buckets() {
+        let h = parse("{{count:4 sum:5 buckets:[1 2 1]}}").unwrap();
+        let mut negative = h.clone();
+        negate(&mut negative);
+        assert_eq!(
+            test_expression(&negative),
+            "{{count:-4 sum:-5 counter_reset_hint:gauge buckets:[-1 -2 -1]}}"
+        );
+        let mut endless = h;
+        div(&mut endless, 0.0);
+        assert_eq!(
+            test_expression(&endless),
+            "{{count:+Inf sum:+Inf z_bucket:NaN}}"
+        );
+    }
+
+    #[test]
+    fn equality_ignores_empty_buckets_and_hints() {
+        let a = parse("{{count:1 buckets:[0 1 0]}}").unwrap();
+        let b = parse("{{count:1 counter_reset_hint:gauge offset:1 buckets:[1]}}").unwrap();
+        assert!(equal(&a, &b));
+        assert!(!equal(&a, &parse("{{count:1 buckets:[1]}}").unwrap()));
+    }
+
+    fn any_histogram() -> impl Strategy<Value = Histogram> {
+        let side = || proptest::collection::btree_map(-6..6_i32, 0..9_u32, 0..6);
+        (-1..3_i32, 0..4_u32, 0..5_u32, side(), side()).prop_map(
+            |(schema, width, zero, up, down)| {
+                let mut h = Histogram {
+                    schema,
+                    ..Histogram::default()
+                };
+                h.zero_threshold = f64::from(width) / 8.0;
+                h.zero_count = f64::from(zero);
+                let counts = |cells: std::collections::BTreeMap<i32, u32>| {
+                    lay_out(cells.into_iter().map(|(i, c)| (i, f64::from(c))))
+                };
+                (h.positive_spans, h.positive_buckets) = counts(up);
+                (h.negative_spans, h.negative_buckets) = counts(down);
+                h.count = in_buckets(&h);
+                h
+            },
+        )
+    }
+
+    fn in_buckets(h: &Histogram) -> f64 {
+        h.zero_count
+            + h.positive_buckets
+                .iter()
+                .chain(&h.negative_buckets)
+                .sum::<f64>()
+    }
+
+    proptest! {
+        #[test]
+        fn no_observation_is_lost_in_a_sum(a in any_histogram(), b in any_histogram()) {
+            let mut total = a.clone();
+            add(&mut total, &b).unwrap();
+            prop_assert_eq!(total.count, a.count + b.count);
+            prop_assert_eq!(in_buckets(&total), total.count);
+            let mut swapped = b.clone();
+            add(&mut swapped, &a).unwrap();
+            prop_assert!(equal(&total, &swapped), "{total:?} {swapped:?}");
+        }
+
+        #[test]
+        fn a_sum_and_its_compensated_twin_agree(a in any_histogram(), b in any_histogram()) {
+            let mut total = a.clone();
+            add(&mut total, &b).unwrap();
+            let mut twin = super::super::HistogramSum::new(&a);
+            twin.add(&b).unwrap();
+            prop_assert!(equal(&total, &twin.finish()));
+        }
+
+        #[test]
+        fn what_was_added_can_be_taken_away(a in any_histogram(), b in any_histogram()) {
+            let mut total = a.clone();
+            add(&mut total, &b).unwrap();
+            sub(&mut total, &b).unwrap();
+            let mut difference = total.clone();
+            sub(&mut difference, &a).unwrap();
+            prop_assert!(in_buckets(&difference) == 0.0 && difference.count == 0.0);
+        }
+
+        #[test]
+        fn a_sum_is_no_reset_of_its_parts(a in any_histogram(), b in any_histogram()) {
+            let mut total = a.clone();
+            add(&mut total, &b).unwrap();
+            prop_assert!(!super::super::detect_reset(&total, &a));
+        }
+    }
+}
