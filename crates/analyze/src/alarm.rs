@@ -9,7 +9,7 @@
 /// Milliseconds in a week.
 const WEEK_MS: f32 = 604_800_000.0;
 /// What an incident adds to the threshold: the next must be about three times as improbable.
-const RAISE: f32 = 0.5;
+const RAISE: f32 = 0.6;
 /// Weeks in which a raise falls to 37 %, with a budget of one a week.
 const MEMORY_WEEKS: f32 = 1.0;
 /// Highest threshold, so that a plain catastrophe is always told.
@@ -101,7 +101,6 @@ impl Alarm {
         if !armed || severity < threshold || time_ms < self.silent_until_ms {
             return Event::Calm;
         }
-        self.raise = (self.raise + RAISE).min(MAX_RAISE);
         self.incident = Some(Incident {
             since_ms: time_ms,
             points: 1,

@@ -22,9 +22,9 @@ pub struct Report {
 /// Points kept: more than the longest lag.
 const RING: usize = 16;
 /// Points over which scales are averaged.
-const SCALE_MEMORY: f64 = 1000.0;
+const SCALE_MEMORY: f64 = 10_000.0;
 /// A residual counts as at most this many scales when the scale learns.
-const SCALE_CLIP: f64 = 6.0;
+const SCALE_CLIP: f64 = 3.0;
 /// Points over which the level is averaged.
 const LEVEL_MEMORY: f64 = 500.0;
 /// Moves below this share of the level are not told: nobody would act on them.
@@ -74,6 +74,8 @@ impl Channel {
     }
 }
 
+/// What an incident at the threshold adds to its channel's raise.
+const RAISE: f32 = 0.6;
 /// Residual channels.
 const AR: usize = 0;
 const SLOW: usize = 1;
@@ -102,6 +104,8 @@ pub struct Detector {
     total: Tail,
     alarm: Alarm,
     severity: f32,
+    raises: [f32; CHANNELS + 1],
+    pub parts: [f32; 12],
 }
 
 #[derive(Debug, Clone)]
@@ -147,6 +151,8 @@ impl Detector {
             total: Tail::new(1.7, 0.5),
             alarm: Alarm::default(),
             severity: 0.0,
+            raises: [0.0; CHANNELS + 1],
+            parts: [0.0; 12],
         }
     }
 
@@ -165,11 +171,25 @@ impl Detector {
             refractory_ms: config.refractory_ms,
         };
         let armed = self.points >= config.min_history && self.moves >= MIN_MOVES;
-        let combined = self.combine(&view);
-        self.severity = self.total.severity(combined);
+        let (combined, worst) = self.combine(&view);
+        self.severity = combined;
+        for i in 0..3 {
+            self.parts[i] = self.channels[i].severity(view.residuals[i], view.floor);
+            self.parts[i + 3] = (view.residuals[i].abs() / self.channels[i].scale.max(view.floor)) as f32;
+            self.parts[i + 6] = view.residuals[i].abs() as f32;
+        }
+        self.parts[9] = self.burst.severity(self.burst_score(&view));
+        self.parts[10] = combined;
+        self.parts[11] = (value - self.last_raw()).abs() as f32;
         let event = self
             .alarm
             .observe(time_ms, self.severity, self.interval_ms, budget, armed);
+        let threshold = self.alarm.threshold(self.interval_ms, budget);
+        let fade = (self.interval_ms * budget.per_week / 604_800_000.0).min(1.0);
+        self.raises.iter_mut().for_each(|r| *r *= 1.0 - fade);
+        if event == Event::Opened {
+            self.raises[worst] = (self.raises[worst] + RAISE * 10_f32.powf(threshold - self.severity)).min(6.0);
+        }
         if matches!(event, Event::Calm | Event::Adopted) {
             self.learn(time_ms, value, &view, combined);
         }
@@ -205,14 +225,13 @@ impl Detector {
     fn view(&self, time_ms: i64, value: f64) -> View {
         let unit = self.unit();
         let features = |ring: &[f64; RING], center: f64| {
-            let mut features = [1.0; LAGS.len() + 1];
-            LAGS.iter()
-                .zip(&mut features)
-                .for_each(|(lag, f)| *f = (ring[lag - 1] - center) / unit);
-            features
+            let mut features = [center; LAGS.len() + 1];
+            LAGS.iter().skip(1).zip(&mut features).for_each(|(lag, f)| *f = ring[lag - 1]);
+            features[LAGS.len()] = ring[0] + unit * 0.1;
+            features.map(|f| ((f - ring[0]) / unit).clamp(-4.0, 4.0))
         };
         let plain = features(&self.raw, self.level);
-        let plain_error = (value - self.level) / unit - self.plain.predict(&plain);
+        let plain_error = (value - self.raw[0]) / unit - self.plain.predict(&plain);
         let usual = self
             .seasonal
             .as_ref()
@@ -221,7 +240,7 @@ impl Detector {
             let features = features(&self.flat, 0.0);
             (
                 features,
-                (value - usual) / unit - s.model.predict(&features),
+                (value - usual - self.flat[0]) / unit - s.model.predict(&features),
                 usual,
             )
         });
@@ -247,6 +266,7 @@ impl Detector {
         }
     }
 
+    fn last_raw(&self) -> f64 { self.raw[0] }
     fn unit(&self) -> f64 {
         self.spread.max(self.floor())
     }
@@ -260,13 +280,19 @@ impl Detector {
         quantum.max(self.level.abs() * RELATIVE_FLOOR).max(1e-12)
     }
 
-    fn combine(&self, view: &View) -> f32 {
+    fn combine(&self, view: &View) -> (f32, usize) {
         let mut sum = 0.0;
-        for (channel, residual) in self.channels.iter().zip(view.residuals) {
-            sum += 10_f32.powf(channel.severity(residual, view.floor));
+        let mut worst = (0.0, 0);
+        let burst = self.burst.severity(self.burst_score(view));
+        for i in 0..=CHANNELS {
+            let severity = match self.channels.get(i) {
+                Some(channel) => channel.severity(view.residuals[i], view.floor),
+                None => burst,
+            } - self.raises[i];
+            if severity > worst.0 { worst = (severity, i); }
+            sum += 10_f32.powf(severity);
         }
-        sum += 10_f32.powf(self.burst.severity(self.burst_score(view)));
-        (sum / (CHANNELS as f32 + 1.0)).log10()
+        ((sum / (CHANNELS as f32 + 1.0)).log10().max(0.0), worst.1)
     }
 
     fn burst_score(&self, view: &View) -> f32 {
@@ -316,7 +342,7 @@ impl Detector {
         if let Some((features, error, usual)) = &view.seasonal {
             s.usable = s.usable.saturating_add(1);
             let count = f64::from(s.usable).min(SCALE_MEMORY);
-            s.model.learn(features, *error, ar_scale / unit);
+            s.model.learn(features, (value - usual - self.flat[0]) / unit, ar_scale / unit);
             s.loss += ((error * unit).abs().min(6.0 * unit) - s.loss) / count;
             s.slow_loss += ((value - usual).abs().min(6.0 * unit) - s.slow_loss) / count;
         }

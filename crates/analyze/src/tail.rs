@@ -19,6 +19,11 @@ const PRIOR_EXCESSES: f32 = 10.0;
 /// An excess counts as at most this many mean excesses (its p under an exponential tail is
 /// 1e-6): one wild value must not hide the next.
 const CLIP: f32 = 14.0;
+/// Scores below the threshold that end a cluster of excesses.
+const CALM: u8 = 8;
+/// Excesses of one cluster that are learned: a long incident must not become the measure of all
+/// things.
+const MAX_CLUSTER: u8 = 24;
 /// Largest severity told: floats carry no more evidence than that.
 pub const MAX_SEVERITY: f32 = 30.0;
 
@@ -30,6 +35,10 @@ pub struct Tail {
     excesses: f32,
     mean: f32,
     square: f32,
+    /// Scores since the last excess.
+    calm: u8,
+    /// Excesses without [`CALM`] scores between them.
+    cluster: u8,
 }
 
 impl Tail {
@@ -45,6 +54,8 @@ impl Tail {
             count: 30.0,
             excesses: PRIOR_EXCESSES,
             mean: excess,
+            calm: 0,
+            cluster: 0,
             square,
         }
     }
@@ -68,9 +79,17 @@ impl Tail {
 
     /// Learns one score.
     pub fn learn(&mut self, score: f32) {
-        self.count = (self.count + 1.0).min(MEMORY);
         let excess = score - self.threshold;
         let above = excess > 0.0;
+        if self.calm >= CALM {
+            self.cluster = 0;
+        }
+        self.calm = if above { 0 } else { self.calm.saturating_add(1) };
+        self.cluster = self.cluster.saturating_add(u8::from(above));
+        if above && self.cluster > MAX_CLUSTER {
+            return;
+        }
+        self.count = (self.count + 1.0).min(MEMORY);
         if above {
             let excess = excess.min(CLIP * self.mean);
             self.excesses = (self.excesses + 1.0).min(EXCESS_MEMORY);

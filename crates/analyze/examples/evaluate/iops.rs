@@ -20,7 +20,7 @@ pub(crate) fn evaluate() {
         let id = line.split(',').next().expect("an id");
         sets.push((
             id.to_owned(),
-            data::rows(&folder.join(format!("{id}.csv.gz"))),
+            data::rows(&folder.join(format!("{id}.csv.gz"))).iter().map(|r| parse(r)).collect::<Vec<Point>>(),
         ));
     }
     let (mut ours, mut z) = (Vec::new(), Vec::new());
@@ -30,6 +30,16 @@ pub(crate) fn evaluate() {
         ours.push(run);
         z.push(z_on(rows));
     }
+    if std::env::args().any(|a| a == "parts") {
+        let names = ["p ar","p slow","p med","z ar","z slow","z med","r ar","r slow","r med","burst","comb","diff"];
+        for (p, name) in names.iter().enumerate() {
+            let runs: Vec<Run> = sets.iter().map(|(_, rows)| part_on(rows, p)).collect();
+            print!("{name:8}");
+            for r in &runs { print!(" {:.3}", r.auc_pr()); }
+            println!(" | {:.3} best {:.2}", runs.iter().map(Run::auc_pr).sum::<f64>()/15.0, score::best_recall(&runs));
+            println!("        {}", score::own_levels(&runs));
+        }
+    }
     score::table("ours", &ours);
     score::table("z-score of 4", &z);
     let random: Vec<Run> = sets.iter().map(|(_, rows)| random_on(rows)).collect();
@@ -38,7 +48,10 @@ pub(crate) fn evaluate() {
     score::table("never", &never);
 }
 
-fn parse(row: &[String]) -> (i64, f64, bool, bool) {
+/// Time, value, label, whether in the test half.
+type Point = (i64, f64, bool, bool);
+
+fn parse(row: &[String]) -> Point {
     let time: f64 = row[0].parse().expect("a time");
     let value = row[1].parse().expect("a value");
     (
@@ -49,12 +62,11 @@ fn parse(row: &[String]) -> (i64, f64, bool, bool) {
     )
 }
 
-fn ours_on(rows: &[Vec<String>]) -> Run {
+fn ours_on(rows: &[Point]) -> Run {
     let config = Config::default();
     let mut detector = Detector::new();
     let mut run = Run::default();
-    for row in rows {
-        let (time, value, label, test) = parse(row);
+    for &(time, value, label, test) in rows {
         let reports = detector.observe(time, value, &config);
         if test {
             run.push(time, label, detector.severity(), reports[0].is_some());
@@ -63,10 +75,9 @@ fn ours_on(rows: &[Vec<String>]) -> Run {
     run
 }
 
-fn z_on(rows: &[Vec<String>]) -> Run {
+fn z_on(rows: &[Point]) -> Run {
     let (mut z, mut opening, mut run) = (Z::default(), Opening::default(), Run::default());
-    for row in rows {
-        let (time, value, label, test) = parse(row);
+    for &(time, value, label, test) in rows {
         let severity = z.observe(value);
         let alarm = opening.observe(time, severity >= 4.0);
         if test {
@@ -76,16 +87,28 @@ fn z_on(rows: &[Vec<String>]) -> Run {
     run
 }
 
-fn random_on(rows: &[Vec<String>]) -> Run {
+fn random_on(rows: &[Point]) -> Run {
     let (mut state, mut run) = (rows.len() as u64, Run::default());
-    for row in rows {
-        let (time, _, label, test) = parse(row);
+    for &(time, _, label, test) in rows {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1);
         let p = ((state >> 40) as f32 + 0.5) / 16_777_216.0;
         if test {
             run.push(time, label, -p.log10(), p < 1e-4);
+        }
+    }
+    run
+}
+
+fn part_on(rows: &[Point], p: usize) -> Run {
+    let config = Config::default();
+    let mut detector = Detector::new();
+    let mut run = Run::default();
+    for &(time, value, label, test) in rows {
+        detector.observe(time, value, &config);
+        if test {
+            run.push(time, label, detector.parts[p], false);
         }
     }
     run

@@ -5,12 +5,13 @@
 mod data;
 mod iops;
 mod nab;
+mod noise;
 mod score;
 
 fn main() {
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let wants = |name: &str| asked.is_empty() || asked.iter().any(|a| a == name);
-    let parts: [(&str, fn()); 2] = [("iops", iops::evaluate), ("nab", nab::evaluate)];
+    let parts: [(&str, fn()); 3] = [("noise", noise::evaluate), ("iops", iops::evaluate), ("nab", nab::evaluate)];
     for (name, evaluate) in parts {
         if wants(name) {
             println!("== {name}");

@@ -55,6 +55,16 @@ pub(crate) fn evaluate() {
         }
     }
     sweep("ours, NAB's way", &cases, &severities);
+    if std::env::args().any(|a| a == "parts") {
+        for p in 0..12 {
+            let part: Vec<Vec<f32>> = cases.iter().map(|case| {
+                let config = Config { min_history: 32, ..Config::default() };
+                let mut detector = Detector::new();
+                case.times_ms.iter().zip(&case.values).map(|(t, v)| { detector.observe(*t, *v, &config); detector.parts[p] }).collect()
+            }).collect();
+            sweep(&format!("part {p}"), &cases, &part);
+        }
+    }
     sweep(
         "z-score",
         &cases,

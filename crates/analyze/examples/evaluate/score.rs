@@ -86,7 +86,7 @@ impl Run {
     }
 
     /// Average precision.
-    fn auc_pr(&self) -> f64 {
+    pub(crate) fn auc_pr(&self) -> f64 {
         let mut order: Vec<usize> = (0..self.labels.len()).collect();
         order.sort_unstable_by(|a, b| self.severities[*b].total_cmp(&self.severities[*a]));
         let total = self.labels.iter().filter(|l| **l).count() as f64;
@@ -180,7 +180,7 @@ pub(crate) fn table(name: &str, runs: &[Run]) {
 
 /// The best mean recall of one common severity with at most one false alarm a series and week on
 /// average: needs the labels, for comparison only.
-fn best_recall(runs: &[Run]) -> f64 {
+pub(crate) fn best_recall(runs: &[Run]) -> f64 {
     let levels = (10..200).map(|level| level as f32 * 0.1);
     let mut best: f64 = 0.0;
     for level in levels {
@@ -201,6 +201,20 @@ fn best_recall(runs: &[Run]) -> f64 {
         }
     }
     best
+}
+
+pub(crate) fn own_levels(runs: &[Run]) -> String {
+    let mut text = String::new();
+    for run in runs {
+        let mut best = (0.0, 0.0_f32);
+        for level in (10..200).map(|l| l as f32 * 0.1) {
+            let c = run.count(&run.alarms_at(level));
+            let recall = c.found as f64 / c.events.max(1) as f64;
+            if c.false_alarms as f64 / c.weeks <= 1.0 && recall > best.0 { best = (recall, level); }
+        }
+        text += &format!(" {:.2}@{:.1}", best.0, best.1);
+    }
+    text
 }
 
 fn interval(values: &[f64]) -> String {
