@@ -4,11 +4,15 @@
 //! the [`optimizer`]s for the next trial. The log is the truth: every optimizer is a fold over it,
 //! so that [`Search::resume`] continues a crashed search bit for bit.
 
+pub mod acquire;
+pub mod gp;
 pub mod history;
 pub mod optimizer;
+pub mod racing;
 pub mod random;
 pub mod search;
 pub mod space;
+pub mod trust_region;
 
 pub use history::{Observation, Outcome};
 pub use optimizer::{Method, Optimizer};

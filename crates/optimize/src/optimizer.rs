@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::history::{Group, History};
 use crate::random::Random;
 use crate::space::Point;
+use crate::trust_region::TrustRegionGp;
 
 /// An optimizer: a fold over the tells, and a proposal from what it folded.
 ///
@@ -32,14 +33,17 @@ pub trait Optimizer: fmt::Debug + Send {
 pub enum Method {
     /// Uniform random search: the yardstick.
     Random,
+    /// Gaussian process in a trust region: for few, dear, noisy trials.
+    TrustRegionGp,
 }
 
 impl Method {
     /// A fresh optimizer of this method.
     #[must_use]
-    pub fn start(self, _history: &History) -> Box<dyn Optimizer> {
+    pub fn start(self, history: &History) -> Box<dyn Optimizer> {
         match self {
             Self::Random => Box::new(Random),
+            Self::TrustRegionGp => Box::new(TrustRegionGp::new(history.space())),
         }
     }
 
@@ -48,6 +52,7 @@ impl Method {
     pub fn name(self) -> &'static str {
         match self {
             Self::Random => "random",
+            Self::TrustRegionGp => "trust_region_gp",
         }
     }
 }

@@ -82,6 +82,33 @@ impl Param {
             .expect("a decoded value lies in its domain")
     }
 
+    /// The position of the nearest value in [low, high]; `None` when none lies there.
+    #[must_use]
+    pub fn snap_within(&self, position: f64, low: f64, high: f64) -> Option<f64> {
+        let near = self.snap(position.clamp(low, high));
+        let inside = |u: &f64| low - SAME <= *u && *u <= high + SAME;
+        if inside(&near) {
+            return Some(near);
+        }
+        let [under, over] = self.neighbours(near);
+        [under, over].into_iter().flatten().find(inside)
+    }
+
+    /// The positions next to that of a value, below and above; `None` for a continuum and at an
+    /// end.
+    #[must_use]
+    pub fn neighbours(&self, position: f64) -> [Option<f64>; 2] {
+        if let (Domain::Int { .. }, KnobValue::Int(v)) = (&self.domain, self.value(position)) {
+            return [v - 1, v + 1].map(|w| self.domain.position(&KnobValue::Int(w)));
+        }
+        let Some(levels) = self.levels().filter(|&n| n > 1) else {
+            return [None, None];
+        };
+        let step = 1.0 / (levels - 1) as f64;
+        let inside = |u: f64| (-SAME..=1.0 + SAME).contains(&u).then(|| self.snap(u));
+        [inside(position - step), inside(position + step)]
+    }
+
     /// A random position in [low, high], uniform over the values there on the parameter's scale;
     /// `None` when no value lies there.
     pub fn draw(&self, low: f64, high: f64, rng: &mut Rng) -> Option<f64> {
@@ -343,6 +370,18 @@ impl Space {
         Region {
             sides: self.params.iter().enumerate().map(side).collect(),
         }
+    }
+
+    /// The nearest point of a region that stands for values; where a parameter has no value in the
+    /// region, `home`'s position.
+    #[must_use]
+    pub fn snap_within(&self, region: &Region, home: Option<&[f64]>, point: &[f64]) -> Point {
+        let coordinate = |(i, param): (usize, &Param)| {
+            let (low, high) = region.sides[i];
+            let stay = || home.map_or(low, |h| h[i]);
+            param.snap_within(point[i], low, high).unwrap_or_else(stay)
+        };
+        self.params.iter().enumerate().map(coordinate).collect()
     }
 
     /// A random point of a region; where a parameter has no value in it, `home`'s position.

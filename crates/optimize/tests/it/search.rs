@@ -7,7 +7,7 @@ use optimize::{Error, Log, Method, Observation, Outcome, Param, Search, Space, T
 
 use crate::space::{choice, int, mixed};
 
-pub(crate) const METHODS: [Method; 1] = [Method::Random];
+pub(crate) const METHODS: [Method; 2] = [Method::Random, Method::TrustRegionGp];
 
 pub(crate) fn ok(trial: TrialId, value: f64) -> Observation {
     Observation {
