@@ -79,10 +79,12 @@ pub(super) fn number(token: &str) -> Option<f64> {
     }
     let word = std::str::from_utf8(digits).ok()?;
     let infinite = word.eq_ignore_ascii_case("inf") || word.eq_ignore_ascii_case("infinity");
-    infinite.then_some(if bytes[0] == b'-' {
-        f64::NEG_INFINITY
-    } else {
-        f64::INFINITY
+    infinite.then(|| {
+        if bytes[0] == b'-' {
+            f64::NEG_INFINITY
+        } else {
+            f64::INFINITY
+        }
     })
 }
 
