@@ -69,7 +69,7 @@ impl Governor {
             return;
         };
         if self.policy.trust == Trust::Recommend {
-            let reason = "at trust `recommend` nothing is changed".to_owned();
+            let reason = "the level of trust is `recommend`".to_owned();
             return step.defer(&change, Why::Frozen { reason });
         }
         match self.admission(&change.proposal, step.now_ms) {
@@ -492,13 +492,32 @@ impl Governor {
         }
         step.moved = before.as_ref() != Some(target);
         let Some(id) = target.in_flight() else { return };
+        if restarted {
+            self.rebase(id);
+        }
         if restarted && self.state(id) == Some(ChangeState::Trying) {
             self.undo(id, step);
-        }
-        if !was_up || restarted {
+        } else if restarted || !was_up {
             self.run_of(id).start_over(step.now_ms);
             self.drive(id, step);
         }
+    }
+
+    /// A target that started anew forgot leases and commits alike: what an unfinished trial goes
+    /// back to is the baseline it started with, be it the same or not.
+    fn rebase(&mut self, id: ChangeId) {
+        let restores = self.run_of(id).is_on(Task::Restore);
+        if !restores && self.state(id) != Some(ChangeState::Trying) {
+            return;
+        }
+        let mut settings = self.known(id).settings.clone();
+        let target = self.target_of(id);
+        for setting in &mut settings {
+            if let Some(knob) = target.knob(&setting.knob) {
+                setting.old = knob.baseline.clone();
+            }
+        }
+        self.known_mut(id).settings = settings;
     }
 
     pub(crate) fn target_lost(&mut self, name: &str, step: &mut Step) {

@@ -36,8 +36,10 @@ pub struct ReplayError {
 pub enum Problem {
     /// It is not a line of this record.
     Syntax(serde_json::Error),
-    /// It was written by a newer program.
+    /// It was written by another version of the program.
     Version(u32),
+    /// It holds neither an event nor a state, or both.
+    Ambiguous,
 }
 
 /// Not `flatten`: buffered, JSON's text keys would no longer read as the numbers they are.
@@ -83,16 +85,8 @@ impl Governor {
 pub fn replay<'a>(lines: impl IntoIterator<Item = &'a str>) -> Result<Governor, ReplayError> {
     let mut governor = Governor::new(Policy::default());
     for (index, text) in lines.into_iter().enumerate() {
-        let line = read(text).map_err(|problem| ReplayError {
-            line: index + 1,
-            problem,
-        })?;
-        if let Some(state) = line.state {
-            governor = state;
-        }
-        if let Some(event) = line.event {
-            governor.advance(line.at_ms, event);
-        }
+        let line = index + 1;
+        take(&mut governor, text).map_err(|problem| ReplayError { line, problem })?;
     }
     Ok(governor)
 }
@@ -107,19 +101,26 @@ fn write(at_ms: i64, event: Option<&Event>, state: Option<&Governor>) -> String 
     serde_json::to_string(&line).expect("recordable events are JSON")
 }
 
-fn read(text: &str) -> Result<Line<Event, Governor>, Problem> {
+fn take(governor: &mut Governor, text: &str) -> Result<(), Problem> {
     let Versioned { v } = serde_json::from_str(text).map_err(Problem::Syntax)?;
     if v != RECORD_VERSION {
         return Err(Problem::Version(v));
     }
-    serde_json::from_str(text).map_err(Problem::Syntax)
+    let line: Line<Event, Governor> = serde_json::from_str(text).map_err(Problem::Syntax)?;
+    match (line.state, line.event) {
+        (Some(state), None) => *governor = state,
+        (None, Some(event)) => drop(governor.advance(line.at_ms, event)),
+        (None, None) | (Some(_), Some(_)) => return Err(Problem::Ambiguous),
+    }
+    Ok(())
 }
 
 impl fmt::Display for ReplayError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "replay the governor's record: line {}: ", self.line)?;
         match &self.problem {
-            Problem::Syntax(_) => f.write_str("not an event or a state"),
+            Problem::Syntax(_) => f.write_str("not a line of this record"),
+            Problem::Ambiguous => f.write_str("not one event or one state"),
             Problem::Version(v) => write!(
                 f,
                 "version {v} was written by another program; this one reads {RECORD_VERSION}"
@@ -132,7 +133,7 @@ impl std::error::Error for ReplayError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.problem {
             Problem::Syntax(source) => Some(source),
-            Problem::Version(_) => None,
+            Problem::Version(_) | Problem::Ambiguous => None,
         }
     }
 }

@@ -165,10 +165,12 @@ pub(super) fn nothing_is_in_flight(case: &Case<'_>) -> Ruled {
     }
 }
 
-/// With nothing of ours in flight every value stands at its baseline. One that does not is held
-/// under somebody else's lease: one writer a knob.
+/// With nothing of ours in flight every value stands at its baseline. One that does not is
+/// leased to somebody else or pinned by an operator: one writer a knob. Other knobs stay free.
 pub(super) fn nobody_else_holds_a_knob(case: &Case<'_>) -> Ruled {
-    match case.target.knobs().find(|k| k.value != k.baseline) {
+    let knobs = case.settings();
+    let knobs = knobs.iter().filter_map(|s| case.target.knob(&s.knob));
+    match knobs.into_iter().find(|k| k.value != k.baseline) {
         Some(knob) => Err(Why::Frozen {
             reason: format!("{} is held at {} by another writer", knob.name, knob.value),
         }),
