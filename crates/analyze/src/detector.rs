@@ -76,6 +76,7 @@ impl Channel {
 
 /// What an incident at the threshold adds to its channel's raise.
 const RAISE: f32 = 0.6;
+const WEIGHTS: [f32; CHANNELS + 1] = [0.79, 0.07, 0.07, 0.07];
 /// Residual channels.
 const AR: usize = 0;
 const SLOW: usize = 1;
@@ -151,7 +152,7 @@ impl Detector {
             total: Tail::new(1.7, 0.5),
             alarm: Alarm::default(),
             severity: 0.0,
-            raises: [0.0; CHANNELS + 1],
+            raises: [0.7; CHANNELS + 1],
             parts: [0.0; 12],
         }
     }
@@ -289,10 +290,10 @@ impl Detector {
                 Some(channel) => channel.severity(view.residuals[i], view.floor),
                 None => burst,
             } - self.raises[i];
-            if severity > worst.0 { worst = (severity, i); }
-            sum += 10_f32.powf(severity);
+            if WEIGHTS[i].log10() + severity > worst.0 { worst = (WEIGHTS[i].log10() + severity, i); }
+            sum += WEIGHTS[i] * 10_f32.powf(severity);
         }
-        ((sum / (CHANNELS as f32 + 1.0)).log10().max(0.0), worst.1)
+        (sum.log10().max(0.0), worst.1)
     }
 
     fn burst_score(&self, view: &View) -> f32 {

@@ -58,7 +58,7 @@ pub(crate) fn evaluate() {
     if std::env::args().any(|a| a == "parts") {
         for p in 0..12 {
             let part: Vec<Vec<f32>> = cases.iter().map(|case| {
-                let config = Config { min_history: 32, ..Config::default() };
+                let config = Config::default();
                 let mut detector = Detector::new();
                 case.times_ms.iter().zip(&case.values).map(|(t, v)| { detector.observe(*t, *v, &config); detector.parts[p] }).collect()
             }).collect();
