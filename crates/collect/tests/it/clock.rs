@@ -15,7 +15,7 @@ pub(crate) struct TestClock {
 
 impl TestClock {
     #[expect(clippy::disallowed_methods, reason = "a test's own real clock")]
-    pub(crate) fn new(wall_ms: i64) -> Arc<dyn Clock> {
+    pub(crate) fn shared(wall_ms: i64) -> Arc<dyn Clock> {
         Arc::new(Self {
             begun: Instant::now(),
             wall_ms,

@@ -35,7 +35,7 @@ async fn everything_is_stamped_on_the_tick_and_ends_with_staleness_markers() {
         processes: vec![process],
         targets: vec![target],
     };
-    let collector = Collector::new(config, TestClock::new(1_700_000_000_007));
+    let collector = Collector::new(config, TestClock::shared(1_700_000_000_007));
     let handle = collector.handle();
     let (sink, mut batches) = mpsc::channel(1024);
     let (stop, stopped) = oneshot::channel::<()>();
@@ -76,7 +76,7 @@ async fn everything_is_stamped_on_the_tick_and_ends_with_staleness_markers() {
 async fn targets_come_and_go_while_it_runs() {
     let (url, script) = scraping::server().await;
     script.lock().unwrap().body = b"a 1\n".to_vec();
-    let collector = Collector::new(Config::default(), TestClock::new(0));
+    let collector = Collector::new(Config::default(), TestClock::shared(0));
     let handle = collector.handle();
     let (sink, mut batches) = mpsc::channel(1024);
     let run = tokio::spawn(collector.run(sink, std::future::pending()));
@@ -103,7 +103,7 @@ async fn a_sink_that_does_not_keep_up_costs_samples_that_are_counted() {
         host: Some(host),
         ..Config::default()
     };
-    let collector = Collector::new(config, TestClock::new(0));
+    let collector = Collector::new(config, TestClock::shared(0));
     let handle = collector.handle();
     let (sink, mut batches) = mpsc::channel(1);
     let run = tokio::spawn(collector.run(sink, std::future::pending()));

@@ -1,4 +1,5 @@
 //! Integration tests of `collect`: real texts, real files, real HTTP.
+#![expect(clippy::unwrap_used, reason = "tests, helpers included")]
 
 mod clock;
 mod collecting;

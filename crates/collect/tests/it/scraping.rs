@@ -80,7 +80,7 @@ fn says(script: &Shared, content_type: &'static str, body: &str) {
 }
 
 fn scraper(target: Target) -> Scraper {
-    Scraper::new(target, reqwest::Client::new(), TestClock::new(0))
+    Scraper::new(target, reqwest::Client::new(), TestClock::shared(0))
 }
 
 /// One line a sample: series without `job` and `instance`, value, time. Durations are not shown.
