@@ -51,6 +51,7 @@ impl Core {
         if durability == Durability::Sync {
             self.sync_to(ticket)?;
         }
+        self.relieve();
         let refused = resolved.rejected.iter().map(|(_, n, _)| n).sum::<u64>();
         let stored = batch.samples.len() as u64 - refused;
         count(&self.counters.appended, stored);

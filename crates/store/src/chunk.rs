@@ -10,7 +10,7 @@ pub(crate) mod times;
 pub(crate) mod values;
 pub(crate) mod xor;
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use model::Histogram;
 
@@ -103,6 +103,42 @@ impl Chunk {
     }
 }
 
+/// Splits samples in order of time into pieces of about `target` samples for a chunk each,
+/// floats and histograms apart. Pieces are equal, so that no tail is too short to compress.
+pub(crate) fn pieces(columns: &Columns, target: usize) -> Vec<Range<usize>> {
+    let is_histogram = |i: usize| columns.histograms.get(i).is_some_and(Option::is_some);
+    let mut pieces = Vec::new();
+    let mut start = 0;
+    while start < columns.len() {
+        let mut end = start + 1;
+        while end < columns.len() && is_histogram(end) == is_histogram(start) {
+            end += 1;
+        }
+        let length = end - start;
+        let count = ((length + target / 2) / target).max(1);
+        let cut = |i: usize| start + length * i / count;
+        pieces.extend((0..count).map(|i| cut(i)..cut(i + 1)));
+        start = end;
+    }
+    pieces
+}
+
+/// Compresses one of the [`pieces`].
+pub(crate) fn compress(columns: &Columns, piece: Range<usize>, effort: Effort) -> Chunk {
+    let times = &columns.times[piece.clone()];
+    match columns.histograms.get(piece.start) {
+        Some(Some(_)) => {
+            let column: Vec<Arc<Histogram>> = columns.histograms[piece]
+                .iter()
+                .flatten()
+                .cloned()
+                .collect();
+            Chunk::histograms(times, &column, effort)
+        }
+        _ => Chunk::floats(times, &columns.values[piece], effort),
+    }
+}
+
 /// Appends the values of `count` samples whose times are already in place.
 pub(crate) fn read_values(kind: Kind, bytes: &[u8], count: usize, out: &mut Columns) -> Option<()> {
     match kind {
@@ -121,4 +157,27 @@ pub(crate) fn read_values(kind: Kind, bytes: &[u8], count: usize, out: &mut Colu
         }
     }
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use model::Value;
+
+    use super::*;
+
+    #[test]
+    fn pieces_are_even_and_near_the_target() {
+        let mut columns = Columns::default();
+        for i in 0..2399 {
+            columns.push(i, &Value::Float(0.5));
+        }
+        let sizes = |target| {
+            pieces(&columns, target)
+                .iter()
+                .map(Range::len)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(sizes(2048), [2399]);
+        assert_eq!(sizes(500), [479, 480, 480, 480, 480]);
+    }
 }

@@ -1,8 +1,10 @@
 //! Decoded samples of one series as columns, and their merge: last write wins.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use model::{Histogram, Value};
+
+use crate::part::DAY_MS;
 
 /// Samples in rising order of time. `histograms` is empty when all are floats, else one slot a
 /// sample; a histogram's value is its sum.
@@ -81,8 +83,22 @@ impl Columns {
         self.values.drain(..start);
     }
 
-    /// A copy of the samples `start..end`.
-    pub(crate) fn slice(&self, start: usize, end: usize) -> Self {
+    /// Runs of samples by whole days since the Unix epoch; samples are in order of time.
+    pub(crate) fn days(&self) -> Vec<(i64, Range<usize>)> {
+        let mut days = Vec::new();
+        let mut start = 0;
+        while start < self.len() {
+            let day = self.times[start].div_euclid(DAY_MS);
+            let end = self.times.partition_point(|t| t.div_euclid(DAY_MS) <= day);
+            days.push((day, start..end));
+            start = end;
+        }
+        days
+    }
+
+    /// A copy of some samples.
+    pub(crate) fn slice(&self, piece: Range<usize>) -> Self {
+        let Range { start, end } = piece;
         Self {
             times: self.times[start..end].to_vec(),
             values: self.values[start..end].to_vec(),

@@ -44,6 +44,8 @@ pub struct Config {
     pub probe_every: Duration,
     /// Neighbouring parts of one size that are merged into one.
     pub merge_width: usize,
+    /// Memory for the indexes of parts that queries touched; those of old parts go first. Bytes.
+    pub index_cache_bytes: usize,
     /// Run sync, flush, merge and retention on threads of the store's own. Without them the
     /// owner calls [`crate::Store::maintain`]: simulations do.
     pub background: bool,
@@ -70,6 +72,7 @@ impl Default for Config {
             ballast_bytes: 16 << 20,
             probe_every: Duration::from_secs(1),
             merge_width: 6,
+            index_cache_bytes: 128 << 20,
             background: true,
         }
     }

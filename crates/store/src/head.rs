@@ -6,10 +6,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use model::{Histogram, Value};
+use model::Value;
 
 use crate::{
-    chunk::{Chunk, Effort, xor::OpenChunk},
+    chunk::{Chunk, Effort, compress, pieces, xor::OpenChunk},
     columns::Columns,
 };
 
@@ -125,44 +125,10 @@ impl Late {
         self.buffer.push(time_ms, value);
         if self.buffer.len() >= LATE_MAX {
             let buffer = Columns::merge(vec![std::mem::take(&mut self.buffer)]);
-            chunks(&buffer, usize::MAX, Effort::Quick, &mut self.sealed);
+            for piece in pieces(&buffer, LATE_MAX) {
+                self.sealed.push(compress(&buffer, piece, Effort::Quick));
+            }
         }
-    }
-}
-
-/// Compresses samples in order of time into chunks of about `target` samples, floats and
-/// histograms apart.
-pub(crate) fn chunks(columns: &Columns, target: usize, effort: Effort, out: &mut Vec<Chunk>) {
-    let is_histogram = |i: usize| columns.histograms.get(i).is_some_and(Option::is_some);
-    let mut start = 0;
-    while start < columns.len() {
-        let mut end = start + 1;
-        while end < columns.len() && is_histogram(end) == is_histogram(start) {
-            end += 1;
-        }
-        // Equal pieces, nearest to the target: no tail too short to compress well.
-        let pieces = ((end - start + target / 2) / target.max(1)).max(1);
-        for piece in 0..pieces {
-            let from = start + (end - start) * piece / pieces;
-            let to = start + (end - start) * (piece + 1) / pieces;
-            out.push(compress(columns, from, to, effort));
-        }
-        start = end;
-    }
-}
-
-fn compress(columns: &Columns, from: usize, to: usize, effort: Effort) -> Chunk {
-    let times = &columns.times[from..to];
-    match columns.histograms.get(from) {
-        Some(Some(_)) => {
-            let column: Vec<Arc<Histogram>> = columns.histograms[from..to]
-                .iter()
-                .flatten()
-                .cloned()
-                .collect();
-            Chunk::histograms(times, &column, effort)
-        }
-        _ => Chunk::floats(times, &columns.values[from..to], effort),
     }
 }
 
@@ -345,22 +311,5 @@ mod tests {
         assert_eq!(merged.times, (0..300).collect::<Vec<_>>());
         // Each time was written three times; the third round stays.
         assert!(merged.values.iter().all(|v| *v >= 600.0));
-    }
-
-    #[test]
-    fn chunks_split_evenly_around_the_target() {
-        let mut columns = Columns::default();
-        for i in 0..2399 {
-            columns.push(i, &Value::Float(0.5));
-        }
-        let mut out = Vec::new();
-        chunks(&columns, 2048, Effort::Quick, &mut out);
-        assert_eq!(out.iter().map(|c| c.count).collect::<Vec<_>>(), [2399]);
-        out.clear();
-        chunks(&columns, 500, Effort::Quick, &mut out);
-        assert_eq!(
-            out.iter().map(|c| c.count).collect::<Vec<_>>(),
-            [479, 480, 480, 480, 480]
-        );
     }
 }

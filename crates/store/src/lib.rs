@@ -8,27 +8,35 @@
 //! | `append`, `registry` | a batch's way in: series numbers, limits, log, memory |
 //! | `record`, `log`, `wal`, `sync` | the log that makes an acknowledgement true |
 //! | `head`, `chunk` | the recent window in memory, and the codecs |
+//! | `part`, `manifest` | immutable day parts with their own index, and which are live |
+//! | `compact`, `retain` | head -> part, parts -> part, and what to forget |
 //! | `labels_index` | from matchers to series |
 //! | `read`, `columns` | everything about one series, in one order |
-//! | `disk` | the file system as a port |
+//! | `ballast`, `disk` | what to do when the disk is full; the file system as a port |
 //!
 //! A batch is numbered, written to the log and added to the head under one lock, so that the log
 //! and memory agree on who wrote last. What a power cut may cost is bounded by the syncs; what a
 //! kill may cost is nothing, because the log is written before the acknowledgement.
 
 mod append;
+mod ballast;
 mod chunk;
 mod columns;
+mod compact;
 mod config;
 mod disk;
 mod head;
 mod labels_index;
 mod log;
+mod manifest;
+mod part;
 mod read;
 mod record;
 mod registry;
+mod retain;
 mod stats;
 mod store;
+mod summary;
 mod sync;
 mod varint;
 mod wal;
@@ -36,4 +44,5 @@ mod wal;
 pub use config::Config;
 pub use disk::{Disk, ReadFile, WriteFile};
 pub use stats::{State, Stats};
-pub use store::{OpenError, Store};
+pub use store::{MaintainError, OpenError, Store};
+pub use summary::Summary;

@@ -13,16 +13,110 @@ use model::{LabelQuery, Labels, Matcher, ReadError, Selection, Series, SeriesIte
 
 use crate::{
     columns::Columns,
-    labels_index::{resolve, union},
+    labels_index::{Postings, resolve, union},
+    part::{
+        self,
+        index::Index,
+        reader::{Part, PartError, SharedTimes},
+    },
+    registry::Registry,
+    stats::count,
     store::{Core, View, lock},
 };
 
-/// A series found, and where its samples may be.
+/// A series in memory.
 #[derive(Debug)]
-struct Candidate {
+struct InMemory {
     labels: Labels,
-    /// Its number in memory.
     id: u32,
+}
+
+/// The matching series of a part, one after the other.
+#[derive(Debug)]
+struct PartCursor {
+    part: Arc<Part>,
+    index: Arc<Index>,
+    found: Vec<u32>,
+    at: usize,
+    /// Label bytes of the series at `at`.
+    key: Vec<u8>,
+}
+
+impl PartCursor {
+    fn new(part: &Arc<Part>, matchers: &[Matcher]) -> Result<Self, ReadError> {
+        let index = part.index().map_err(read_error)?;
+        let found = resolve(&*index, matchers);
+        let mut cursor = Self {
+            part: Arc::clone(part),
+            index,
+            found,
+            at: 0,
+            key: Vec::new(),
+        };
+        cursor.load_key()?;
+        Ok(cursor)
+    }
+
+    fn load_key(&mut self) -> Result<(), ReadError> {
+        match self.found.get(self.at) {
+            Some(series) => self
+                .index
+                .key(*series, &mut self.key)
+                .ok_or_else(|| self.corrupt()),
+            None => Ok(()),
+        }
+    }
+
+    fn corrupt(&self) -> ReadError {
+        ReadError::Corrupt {
+            place: format!("index of {}", part::name(self.part.footer.sequence)),
+        }
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        (self.at < self.found.len()).then_some(&self.key)
+    }
+
+    fn advance(&mut self) -> Result<(), ReadError> {
+        self.at += 1;
+        self.load_key()
+    }
+
+    /// Goes on to the first series from `key` on.
+    fn skip_to(&mut self, key: &[u8]) -> Result<(), ReadError> {
+        while self.key().is_some_and(|own| own < key) {
+            self.advance()?;
+        }
+        Ok(())
+    }
+
+    /// The samples of this series in the blocks that touch the range.
+    fn read(&self, range: (i64, i64), shared: &mut SharedTimes) -> Result<Columns, ReadError> {
+        let blocks = self
+            .index
+            .blocks(self.found[self.at])
+            .ok_or_else(|| self.corrupt())?;
+        let mut columns = Columns::default();
+        for block in blocks
+            .iter()
+            .filter(|b| b.from_ms <= range.1 && b.to_ms >= range.0)
+        {
+            self.part
+                .read_block(block, shared, &mut columns)
+                .map_err(read_error)?;
+        }
+        Ok(columns)
+    }
+}
+
+fn read_error(error: PartError) -> ReadError {
+    match error {
+        PartError::Io(source) => ReadError::Io {
+            operation: "read a part".into(),
+            source,
+        },
+        PartError::Corrupt(place) => ReadError::Corrupt { place },
+    }
 }
 
 /// Walks over the series of a selection.
@@ -31,7 +125,9 @@ struct Walk<'a> {
     selection: Selection,
     view: Arc<View>,
     /// Still to come, last one first.
-    left: Vec<Candidate>,
+    memory: Vec<InMemory>,
+    parts: Vec<PartCursor>,
+    shared: SharedTimes,
 }
 
 impl Core {
@@ -39,28 +135,50 @@ impl Core {
         if selection.matchers.is_empty() || selection.from_ms > selection.to_ms {
             return Ok(Box::new(std::iter::empty()));
         }
-        let view = Arc::clone(&lock(&self.view));
         let mut walk = Walk {
             core: self,
             selection: selection.clone(),
-            view,
-            left: Vec::new(),
+            view: self.view(),
+            memory: Vec::new(),
+            parts: Vec::new(),
+            shared: SharedTimes::default(),
         };
-        walk.resolve(None);
+        walk.resolve(None)?;
         Ok(Box::new(walk))
     }
 
-    fn in_memory(&self, matchers: &[Matcher]) -> Vec<Candidate> {
-        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
-        let found = resolve(&registry.index, matchers);
-        let candidate = |id: &u32| {
-            let labels = registry
-                .labels(*id)
-                .expect("the index knows series in use")
-                .clone();
-            Candidate { labels, id: *id }
-        };
-        found.iter().map(candidate).collect()
+    fn view(&self) -> Arc<View> {
+        Arc::clone(&lock(&self.view))
+    }
+
+    /// Runs `find` on a view and the registry that belong together.
+    fn consistently<T>(
+        &self,
+        find: impl Fn(&Arc<View>, &Registry) -> Result<T, ReadError>,
+    ) -> Result<(Arc<View>, T), ReadError> {
+        loop {
+            let view = self.view();
+            let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+            let found = find(&view, &registry)?;
+            drop(registry);
+            // Series leave the registry only after the view moved on.
+            if self.view().generation == view.generation {
+                self.trim_indexes(&view);
+                return Ok((view, found));
+            }
+        }
+    }
+
+    /// Gives back the memory of part indexes beyond the budget, oldest parts first.
+    fn trim_indexes(&self, view: &View) {
+        let mut held: usize = view.parts.iter().map(|p| p.index_memory()).sum();
+        for part in &view.parts {
+            if held <= self.config.index_cache_bytes {
+                return;
+            }
+            held -= part.index_memory();
+            part.drop_index();
+        }
     }
 
     /// Label sets with samples in the query's range, in no order, perhaps more than once.
@@ -69,19 +187,23 @@ impl Core {
         query: &LabelQuery,
         each: &mut dyn FnMut(&Labels),
     ) -> Result<(), ReadError> {
-        let view = Arc::clone(&lock(&self.view));
-        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
-        let lists = query.any_of.iter().map(|all| resolve(&registry.index, all));
-        let ids = if query.any_of.is_empty() {
-            resolve(&registry.index, &[])
-        } else {
-            union(lists.collect())
-        };
-        for id in ids {
-            if self.touches(&view, id, query.from_ms, query.to_ms) {
-                each(registry.labels(id).expect("the index knows series in use"));
+        let (_, found) = self.consistently(|view, registry| {
+            let mut found = Vec::new();
+            for id in any_of(&registry.index, query) {
+                if self.touches(view, id, query.from_ms, query.to_ms) {
+                    found.extend(registry.labels(id).cloned());
+                }
             }
-        }
+            for part in view
+                .parts
+                .iter()
+                .filter(|p| p.touches(query.from_ms, query.to_ms))
+            {
+                labels_in_part(part, query, &mut found)?;
+            }
+            Ok(found)
+        })?;
+        found.iter().for_each(each);
         Ok(())
     }
 
@@ -135,44 +257,149 @@ impl Core {
     }
 }
 
+/// Series for which any of the query's lists holds whole.
+fn any_of(source: &dyn Postings, query: &LabelQuery) -> Vec<u32> {
+    if query.any_of.is_empty() {
+        return resolve(source, &[]);
+    }
+    union(
+        query
+            .any_of
+            .iter()
+            .map(|all| resolve(source, all))
+            .collect(),
+    )
+}
+
+fn labels_in_part(
+    part: &Part,
+    query: &LabelQuery,
+    found: &mut Vec<Labels>,
+) -> Result<(), ReadError> {
+    let index = part.index().map_err(read_error)?;
+    let corrupt = || ReadError::Corrupt {
+        place: format!("index of {}", part::name(part.footer.sequence)),
+    };
+    let whole = part.footer.from_ms >= query.from_ms && part.footer.to_ms <= query.to_ms;
+    for series in any_of(&*index, query) {
+        let touches = whole || {
+            let blocks = index.blocks(series).ok_or_else(corrupt)?;
+            blocks
+                .iter()
+                .any(|b| b.from_ms <= query.to_ms && b.to_ms >= query.from_ms)
+        };
+        if touches {
+            found.push(index.labels(series).ok_or_else(corrupt)?);
+        }
+    }
+    Ok(())
+}
+
 fn limited<T>(found: BTreeSet<T>, limit: usize) -> Vec<T> {
     let most = if limit == 0 { usize::MAX } else { limit };
     found.into_iter().take(most).collect()
 }
 
 impl Walk<'_> {
-    /// Finds the series after `after`, by label bytes.
-    fn resolve(&mut self, after: Option<&Labels>) {
-        self.left = self.core.in_memory(&self.selection.matchers);
-        if let Some(after) = after {
-            self.left.retain(|c| c.labels.as_bytes() > after.as_bytes());
-        }
-        self.left
-            .sort_unstable_by(|a, b| b.labels.as_bytes().cmp(a.labels.as_bytes()));
-    }
-
-    /// Runs of one series in the order they were written; `None` if the view is outdated.
-    fn runs(&self, candidate: &Candidate) -> Option<Vec<Columns>> {
+    /// Finds the series from `start` on, by label bytes.
+    fn resolve(&mut self, start: Option<&[u8]>) -> Result<(), ReadError> {
+        let matchers = &self.selection.matchers;
         let (from, to) = (self.selection.from_ms, self.selection.to_ms);
-        let mut runs = Vec::new();
-        for frozen in &self.view.frozen {
-            if let Some(data) = frozen.series(candidate.id) {
-                data.runs(from, to, &mut runs);
+        let (view, (memory, parts)) = self.core.consistently(|view, registry| {
+            let found = resolve(&registry.index, matchers);
+            let in_memory = |id: &u32| {
+                let labels = registry.labels(*id).expect("the index knows series in use");
+                InMemory {
+                    labels: labels.clone(),
+                    id: *id,
+                }
+            };
+            let memory: Vec<InMemory> = found.iter().map(in_memory).collect();
+            let touched = view.parts.iter().filter(|p| p.touches(from, to));
+            let parts = touched.map(|p| PartCursor::new(p, matchers));
+            Ok((memory, parts.collect::<Result<Vec<_>, _>>()?))
+        })?;
+        (self.view, self.memory, self.parts) = (view, memory, parts);
+        if let Some(start) = start {
+            self.memory.retain(|m| m.labels.as_bytes() >= start);
+            for cursor in &mut self.parts {
+                cursor.skip_to(start)?;
             }
         }
-        let reading = self.core.head.ask(candidate.id, |data| {
+        self.memory
+            .sort_unstable_by(|a, b| b.labels.as_bytes().cmp(a.labels.as_bytes()));
+        Ok(())
+    }
+
+    /// The least label bytes still to come.
+    fn next_key(&self) -> Option<Vec<u8>> {
+        let memory = self.memory.last().map(|m| m.labels.as_bytes());
+        let parts = self.parts.iter().filter_map(PartCursor::key).min();
+        match (memory, parts) {
+            (Some(a), Some(b)) => Some(a.min(b).to_vec()),
+            (a, b) => a.or(b).map(<[u8]>::to_vec),
+        }
+    }
+
+    /// Appends what memory has of a series; `false` if the view is outdated.
+    fn memory_runs(&self, id: u32, runs: &mut Vec<Columns>) -> bool {
+        let (from, to) = (self.selection.from_ms, self.selection.to_ms);
+        for frozen in &self.view.frozen {
+            if let Some(data) = frozen.series(id) {
+                data.runs(from, to, runs);
+            }
+        }
+        let reading = self.core.head.ask(id, |data| {
             if let Some(data) = data {
-                data.runs(from, to, &mut runs);
+                data.runs(from, to, runs);
             }
         });
-        let current = reading.is_none_or(|r| r.generation == self.view.generation);
-        current.then_some(runs)
+        reading.is_none_or(|r| r.generation == self.view.generation)
     }
 
-    fn read(&self, candidate: &Candidate) -> Option<Columns> {
-        let mut columns = Columns::merge(self.runs(candidate)?);
-        columns.clip(self.selection.from_ms, self.selection.to_ms);
-        Some(columns)
+    /// The series of `key`, which is the least one; `None` if it has no samples in the range.
+    fn read(&mut self, key: &[u8]) -> Result<Option<Series>, ReadError> {
+        let range = (self.selection.from_ms, self.selection.to_ms);
+        let mut memory = self.memory.pop_if(|m| m.labels.as_bytes() == key);
+        let mut in_memory = Vec::new();
+        while let Some(found) = &memory
+            && !self.memory_runs(found.id, &mut in_memory)
+        {
+            // Samples moved on: find everything from here on again.
+            in_memory.clear();
+            self.resolve(Some(key))?;
+            memory = self.memory.pop_if(|m| m.labels.as_bytes() == key);
+        }
+        let mut runs = Vec::new();
+        let mut failed = None;
+        for cursor in self.parts.iter_mut().filter(|c| c.key() == Some(key)) {
+            match cursor.read(range, &mut self.shared) {
+                Ok(run) => runs.push(run),
+                Err(error) => failed = Some(error),
+            }
+            cursor.advance()?;
+        }
+        if let Some(error) = failed {
+            count(&self.core.counters.blocks_corrupt, 1);
+            return Err(error);
+        }
+        runs.append(&mut in_memory);
+        let mut columns = Columns::merge(runs);
+        columns.clip(range.0, range.1);
+        if columns.is_empty() {
+            return Ok(None);
+        }
+        let labels = memory.map(|m| m.labels).or_else(|| Labels::from_bytes(key));
+        let labels = labels.ok_or_else(|| ReadError::Corrupt {
+            place: "labels in a part".into(),
+        })?;
+        Ok(Some(Series {
+            labels,
+            times_ms: columns.times,
+            values: columns.values,
+            histograms: columns.histograms,
+            starts_ms: Vec::new(),
+        }))
     }
 }
 
@@ -180,19 +407,11 @@ impl Iterator for Walk<'_> {
     type Item = Result<Series, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while let Some(candidate) = self.left.pop() {
-            let Some(columns) = self.read(&candidate) else {
-                self.left.push(candidate);
-                return None;
-            };
-            if !columns.is_empty() {
-                return Some(Ok(Series {
-                    labels: candidate.labels,
-                    times_ms: columns.times,
-                    values: columns.values,
-                    histograms: columns.histograms,
-                    starts_ms: Vec::new(),
-                }));
+        while let Some(key) = self.next_key() {
+            match self.read(&key) {
+                Ok(None) => {}
+                Ok(Some(series)) => return Some(Ok(series)),
+                Err(error) => return Some(Err(error)),
             }
         }
         None

@@ -1,7 +1,7 @@
 //! The store: open, append, select, flush, close.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     ops::RangeInclusive,
     path::Path,
@@ -19,10 +19,18 @@ use model::{
 };
 use thiserror::Error;
 
+pub use crate::compact::MaintainError;
 use crate::{
+    ballast,
+    compact::Upkeep,
     config::Config,
-    disk::{Disk, RealDisk},
+    disk::{Disk, RealDisk, WriteFile, is_full},
     head::{Frozen, Head},
+    manifest::{self, Contents, Manifest},
+    part::{
+        self,
+        reader::{Part, PartError},
+    },
     record::Incoming,
     registry::Registry,
     stats::{Counters, State, Stats, count},
@@ -62,6 +70,7 @@ pub(crate) struct Core {
     pub(crate) head: Head,
     pub(crate) writer: Mutex<Writer>,
     pub(crate) commit: GroupCommit,
+    pub(crate) upkeep: Mutex<Upkeep>,
     pub(crate) view: Mutex<Arc<View>>,
     pub(crate) metadata: Mutex<BTreeMap<String, Metadata>>,
     /// Newest time of any sample stored; `i64::MIN` when there is none.
@@ -75,6 +84,8 @@ pub(crate) struct Core {
 #[derive(Debug)]
 pub(crate) struct Writer {
     pub(crate) segment: Segment,
+    /// Bytes of the segments before it.
+    pub(crate) older_bytes: u64,
     /// Records written since opening: the ticket of the last one.
     pub(crate) written: u64,
     /// Times the head was frozen.
@@ -92,6 +103,8 @@ pub(crate) struct View {
     /// Freezes so far; a head of another generation belongs to another view.
     pub(crate) generation: u64,
     pub(crate) frozen: Vec<Arc<Frozen>>,
+    /// In order of rank: of equal times the later part wins.
+    pub(crate) parts: Vec<Arc<Part>>,
 }
 
 /// Locks; a panic elsewhere does not spread.
@@ -127,15 +140,29 @@ impl Store {
         })
     }
 
-    /// Makes everything appended so far durable.
-    pub fn flush(&self) -> Result<(), AppendError> {
-        self.core.sync()
+    /// Makes everything appended so far durable and moves memory to parts.
+    pub fn flush(&self) -> Result<(), MaintainError> {
+        self.core.flush()
     }
 
-    /// Does what is due: sync. The store's own threads do the same when `Config::background` is
-    /// set.
-    pub fn maintain(&self) -> Result<(), AppendError> {
-        self.core.sync()
+    /// Merges parts until nothing is worth merging; how many merges it took. The store's own
+    /// threads do this, too.
+    pub fn compact(&self) -> Result<u64, MaintainError> {
+        let mut merges = 0;
+        while self.core.merge_once()? {
+            merges += 1;
+        }
+        Ok(merges)
+    }
+
+    /// Does what is due: sync, flush, one merge, retention, resuming after a full disk. The
+    /// store's own threads do the same when `Config::background` is set.
+    pub fn maintain(&self) -> Result<(), MaintainError> {
+        self.core.sync().map_err(|error| MaintainError::Io {
+            operation: "sync the log".into(),
+            source: io::Error::other(error),
+        })?;
+        self.core.maintain()
     }
 
     /// Syncs the log and stops the store's threads; later appends are refused. The log is
@@ -207,26 +234,79 @@ fn cannot(operation: impl Into<String>) -> impl FnOnce(io::Error) -> OpenError {
     |source| OpenError::Io { operation, source }
 }
 
+/// Stands for a log segment or a manifest that could not be created on a full disk.
+#[derive(Debug)]
+struct NoFile;
+
+impl WriteFile for NoFile {
+    fn append(&self, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn truncate(&self, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+}
+
+/// What a full disk leaves undone at opening is left for later; other errors are errors.
+fn unless_full<T>(result: io::Result<T>, operation: &str) -> Result<Option<T>, OpenError> {
+    match result {
+        Ok(done) => Ok(Some(done)),
+        Err(error) if is_full(&error) => Ok(None),
+        Err(error) => Err(cannot(operation)(error)),
+    }
+}
+
 impl Core {
     fn open(disk: Arc<dyn Disk>, config: Config, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let counters = Counters::default();
         let files = disk.list().map_err(cannot("list the store's directory"))?;
+        let found = Found::new(&*disk, &files, &counters)?;
+        let (floor, next_part) = (found.contents.wal_floor, found.next_part);
+        let mut replay = Replay::new(config.chunk_samples, counters);
+        replay.metadata = found.contents.metadata.clone();
+        replay.newest_ms = found
+            .parts
+            .iter()
+            .map(|p| p.footer.to_ms)
+            .max()
+            .unwrap_or(i64::MIN);
         let mut segments: Vec<u64> = files.iter().filter_map(|(n, _)| wal::number(n)).collect();
+        segments.retain(|segment| *segment >= floor);
         segments.sort_unstable();
-        let next = segments.last().map_or(1, |last| last + 1);
-        let mut replay = Replay::new(config.chunk_samples);
         for segment in &segments {
             replay.segment(&*disk, *segment)?;
         }
-        let segment = Segment::create(&*disk, next).map_err(cannot("create a log segment"))?;
+        let (manifest, full) = found.settle(&*disk, &files)?;
+        let number = segments.last().map_or(floor.max(1), |last| last + 1);
+        let segment = unless_full(Segment::create(&*disk, number), "create a log segment")?;
+        let space = unless_full(
+            ballast::take(&*disk, config.ballast_bytes),
+            "take the ballast",
+        )?;
+        let healthy = segment.is_some() && space.is_some() && !full;
         let writer = Writer {
-            segment,
+            segment: segment.unwrap_or(Segment {
+                file: Arc::new(NoFile),
+                number,
+                bytes: 0,
+            }),
+            older_bytes: replay.bytes,
             written: 0,
             generation: 0,
             head_samples: replay.samples,
             oldest: (replay.samples > 0).then(|| clock.monotonic()),
             buffer: Vec::new(),
         };
-        Ok(Self {
+        let view = View {
+            parts: manifest.1,
+            ..View::default()
+        };
+        let core = Self {
             disk,
             config,
             clock,
@@ -235,26 +315,93 @@ impl Core {
             head: replay.head,
             writer: Mutex::new(writer),
             commit: GroupCommit::default(),
-            view: Mutex::default(),
+            upkeep: Mutex::new(Upkeep {
+                manifest: manifest.0,
+                next_part,
+                next_probe: None,
+                damaged: Vec::new(),
+            }),
+            view: Mutex::new(Arc::new(view)),
             metadata: Mutex::new(replay.metadata),
             newest_ms: AtomicI64::new(replay.newest_ms),
             closed: AtomicBool::new(false),
             state: AtomicU8::new(State::Healthy as u8),
             wake: Default::default(),
-        })
+        };
+        if !healthy {
+            core.stop_for_space();
+        }
+        Ok(core)
     }
 
     fn spawn(core: &Arc<Self>) -> Vec<JoinHandle<()>> {
-        let shared = Arc::clone(core);
-        let syncing = std::thread::Builder::new()
-            .name("store-sync".into())
-            .spawn(move || shared.sync_in_turn());
-        match syncing {
-            Ok(worker) => vec![worker],
-            Err(error) => {
-                tracing::error!(%error, "no thread for syncing: every append syncs instead");
-                Vec::new()
+        let start = |name: &str, run: fn(&Self)| {
+            let shared = Arc::clone(core);
+            std::thread::Builder::new()
+                .name(name.into())
+                .spawn(move || run(&shared))
+        };
+        let mut workers = Vec::new();
+        for worker in [
+            start("store-sync", Self::sync_in_turn),
+            start("store-upkeep", Self::maintain_in_turn),
+        ] {
+            match worker {
+                Ok(worker) => workers.push(worker),
+                Err(error) => tracing::error!(%error, "a thread of the store cannot start"),
             }
+        }
+        workers
+    }
+
+    /// The upkeep thread.
+    fn maintain_in_turn(&self) {
+        while self.pause(UPKEEP_EVERY) {
+            if let Err(error) = self.maintain() {
+                tracing::error!(error = &error as &dyn std::error::Error, "upkeep failed");
+            }
+        }
+    }
+
+    /// Flush, one merge, retention; resuming after a full disk.
+    fn maintain(&self) -> Result<(), MaintainError> {
+        match self.state() {
+            State::Healthy => {}
+            State::DiskFull => {
+                self.try_resume();
+                return Ok(());
+            }
+            State::Failed => return Ok(()),
+        }
+        if self.flush_is_due() {
+            self.flush()?;
+        }
+        self.merge_once()?;
+        self.forget()?;
+        Ok(())
+    }
+
+    fn flush_is_due(&self) -> bool {
+        let writer = lock(&self.writer);
+        let old = writer.oldest.is_some_and(|oldest| {
+            self.clock.monotonic().saturating_sub(oldest) >= self.config.flush_every
+        });
+        let frozen = !lock(&self.view).frozen.is_empty();
+        frozen || old || writer.segment.bytes + writer.older_bytes >= self.config.flush_bytes
+    }
+
+    /// After an append: starts a flush when the log is long, and waits for it when it is too
+    /// long.
+    pub(crate) fn relieve(&self) {
+        let writer = lock(&self.writer);
+        let bytes = writer.segment.bytes + writer.older_bytes;
+        drop(writer);
+        if bytes >= self.config.wal_bytes_max {
+            if let Err(error) = self.flush() {
+                tracing::error!(error = &error as &dyn std::error::Error, "a flush failed");
+            }
+        } else if bytes >= self.config.flush_bytes {
+            self.wake.1.notify_all();
         }
     }
 
@@ -307,15 +454,6 @@ impl Core {
         self.state.store(state as u8, Relaxed);
     }
 
-    pub(crate) fn stop_for_space(&self) {
-        tracing::error!("the disk is full: ingest is stopped until space is free");
-        self.set_state(State::DiskFull);
-    }
-
-    pub(crate) fn try_resume(&self) -> bool {
-        false
-    }
-
     /// Times a sample may have.
     pub(crate) fn time_bounds(&self) -> RangeInclusive<i64> {
         let wall = self.clock.wall_ms();
@@ -332,7 +470,9 @@ impl Core {
         let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Relaxed);
         let c = &self.counters;
         let writer = lock(&self.writer);
-        let frozen: u64 = lock(&self.view).frozen.iter().map(|f| f.samples).sum();
+        let view = Arc::clone(&lock(&self.view));
+        let frozen: u64 = view.frozen.iter().map(|f| f.samples).sum();
+        let columns = |p: &Arc<Part>| p.footer.column_bytes();
         Stats {
             state: self.state(),
             series: self
@@ -341,11 +481,11 @@ impl Core {
                 .unwrap_or_else(PoisonError::into_inner)
                 .len() as u64,
             head_samples: writer.head_samples + frozen,
-            part_samples: 0,
-            parts: 0,
-            wal_bytes: writer.segment.bytes,
-            chunk_bytes: 0,
-            index_bytes: 0,
+            part_samples: view.parts.iter().map(|p| p.footer.samples).sum(),
+            parts: view.parts.len() as u64,
+            wal_bytes: writer.segment.bytes + writer.older_bytes,
+            chunk_bytes: view.parts.iter().map(columns).sum(),
+            index_bytes: view.parts.iter().map(|p| p.bytes() - columns(p)).sum(),
             appended: read(&c.appended),
             rejected: read(&c.rejected),
             wal_truncated: read(&c.wal_truncated),
@@ -362,6 +502,127 @@ impl Core {
     }
 }
 
+/// Time between looks at what is due.
+const UPKEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// The parts found at opening.
+struct Found {
+    contents: Contents,
+    /// Those that check, in order of rank.
+    parts: Vec<Arc<Part>>,
+    next_part: u64,
+    /// The manifest checked: files it does not name are leftovers.
+    trusted: bool,
+}
+
+impl Found {
+    fn new(
+        disk: &dyn Disk,
+        files: &[(String, u64)],
+        counters: &Counters,
+    ) -> Result<Self, OpenError> {
+        let on_disk: BTreeSet<u64> = files.iter().filter_map(|(n, _)| part::number(n)).collect();
+        let has_manifest = files.iter().any(|(n, _)| n == manifest::NAME);
+        let contents = if has_manifest {
+            Contents::read(disk).map_err(cannot("read the MANIFEST"))?
+        } else {
+            None
+        };
+        let trusted = contents.is_some();
+        let wanted = contents.as_ref().map_or(&on_disk, |c| &c.parts);
+        let mut parts = open_all(disk, wanted, counters)?;
+        let contents = contents.unwrap_or_else(|| {
+            if has_manifest || !on_disk.is_empty() {
+                tracing::warn!("the MANIFEST does not check and is rebuilt from the parts");
+                count(&counters.manifest_rebuilt, 1);
+            }
+            rebuilt(&mut parts, &on_disk)
+        });
+        let last = on_disk.iter().chain(&contents.parts).max();
+        let next_part = last.map_or(1, |last| last + 1);
+        Ok(Self {
+            contents,
+            parts,
+            next_part,
+            trusted,
+        })
+    }
+
+    /// Writes the manifest anew and removes what is no longer needed. Says whether the disk was
+    /// too full for it.
+    fn settle(
+        self,
+        disk: &dyn Disk,
+        files: &[(String, u64)],
+    ) -> Result<((Manifest, Vec<Arc<Part>>), bool), OpenError> {
+        let created = Manifest::create(disk, self.contents.clone());
+        let manifest = unless_full(created, "write the MANIFEST")?;
+        let full = manifest.is_none();
+        let live = &self.contents.parts;
+        let leftover = |name: &str| {
+            name.ends_with(".tmp")
+                || part::number(name).is_some_and(|n| self.trusted && !live.contains(&n))
+                || wal::number(name).is_some_and(|n| n < self.contents.wal_floor)
+        };
+        for (name, _) in files.iter().filter(|(name, _)| !full && leftover(name)) {
+            match disk.remove(name) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::warn!(file = name, %error, "a leftover file could not be removed");
+                }
+                _ => {}
+            }
+        }
+        let manifest =
+            manifest.unwrap_or_else(|| Manifest::broken(Arc::new(NoFile), self.contents));
+        Ok(((manifest, self.parts), full))
+    }
+}
+
+/// Opens parts; those that do not check are set aside, their files kept.
+fn open_all(
+    disk: &dyn Disk,
+    wanted: &BTreeSet<u64>,
+    counters: &Counters,
+) -> Result<Vec<Arc<Part>>, OpenError> {
+    let mut parts = Vec::new();
+    for sequence in wanted {
+        let place = match Part::open(disk, *sequence) {
+            Ok(part) => {
+                parts.push(Arc::new(part));
+                continue;
+            }
+            Err(PartError::Corrupt(place)) => place,
+            Err(PartError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+                format!("{}: the file is missing", part::name(*sequence))
+            }
+            Err(PartError::Io(error)) => {
+                return Err(cannot(format!("read {}", part::name(*sequence)))(error));
+            }
+        };
+        tracing::error!(
+            place,
+            "a part does not check and is set aside; the rest is served"
+        );
+        count(&counters.parts_quarantined, 1);
+    }
+    parts.sort_by_key(|p| p.footer.rank);
+    Ok(parts)
+}
+
+/// The state as the parts themselves tell it.
+fn rebuilt(parts: &mut Vec<Arc<Part>>, on_disk: &BTreeSet<u64>) -> Contents {
+    let replaced: BTreeSet<u64> = parts
+        .iter()
+        .flat_map(|p| p.footer.replaces.iter().copied())
+        .collect();
+    parts.retain(|p| !replaced.contains(&p.footer.sequence));
+    Contents {
+        wal_floor: parts.iter().map(|p| p.footer.wal_floor).max().unwrap_or(0),
+        parts: on_disk.difference(&replaced).copied().collect(),
+        metadata: BTreeMap::new(),
+    }
+}
+
 /// What is rebuilt from the log.
 struct Replay {
     chunk_samples: usize,
@@ -370,18 +631,21 @@ struct Replay {
     head: Head,
     metadata: BTreeMap<String, Metadata>,
     samples: u64,
+    /// Bytes of log read.
+    bytes: u64,
     newest_ms: i64,
 }
 
 impl Replay {
-    fn new(chunk_samples: usize) -> Self {
+    fn new(chunk_samples: usize, counters: Counters) -> Self {
         Self {
             chunk_samples,
-            counters: Counters::default(),
+            counters,
             registry: Registry::new(),
             head: Head::default(),
             metadata: BTreeMap::new(),
             samples: 0,
+            bytes: 0,
             newest_ms: i64::MIN,
         }
     }
@@ -391,6 +655,7 @@ impl Replay {
         let mut ids = BTreeMap::new();
         let replayed = wal::replay(disk, segment, &mut |record| self.record(record, &mut ids))
             .map_err(cannot(format!("replay {}", wal::name(segment))))?;
+        self.bytes += replayed.bytes;
         if replayed.truncated_bytes > 0 {
             count(&self.counters.wal_truncated, 1);
             count(&self.counters.wal_truncated_bytes, replayed.truncated_bytes);

@@ -67,6 +67,8 @@ impl Segment {
 /// What replaying a segment came to.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Replayed {
+    /// Bytes of good records.
+    pub(crate) bytes: u64,
     /// Bytes cut off the end; 0 for a clean segment.
     pub(crate) truncated_bytes: u64,
 }
@@ -85,7 +87,10 @@ pub(crate) fn replay(
         None => 0,
     };
     if good == bytes {
-        return Ok(Replayed::default());
+        return Ok(Replayed {
+            bytes,
+            truncated_bytes: 0,
+        });
     }
     warn!(
         file = name,
@@ -95,6 +100,7 @@ pub(crate) fn replay(
     );
     disk.truncate(&name, good)?;
     Ok(Replayed {
+        bytes: good,
         truncated_bytes: bytes - good,
     })
 }

@@ -1,4 +1,6 @@
 //! The store as its users see it.
 
 mod basics;
+mod model;
+mod sim_disk;
 mod support;

@@ -1,0 +1,534 @@
+//! Head -> parts, parts -> part.
+//!
+//! A flush freezes the head under the lock of the log, so that a log segment ends exactly where
+//! frozen memory ends; writes it to a part a day; commits one manifest edit; and only then drops
+//! the segments. A merge takes neighbours in rank of one day, small ones first, the whole day at
+//! its end, and streams them series by series.
+
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
+
+use model::{Labels, Metadata};
+use thiserror::Error;
+
+use crate::{
+    chunk::Effort,
+    columns::Columns,
+    disk::is_full,
+    head::Frozen,
+    manifest::{Edit, Manifest},
+    part::{
+        self, DAY_LEVEL, DAY_MS, Footer,
+        index::Index,
+        reader::{Part, PartError, SharedTimes},
+        writer::PartWriter,
+    },
+    stats::count,
+    store::{Core, View, lock},
+    wal::{self, Segment},
+};
+
+/// Why a flush, a merge or a sync failed. It will be tried again.
+#[derive(Debug, Error)]
+pub enum MaintainError {
+    /// The disk said no.
+    #[error("cannot {operation}")]
+    Io {
+        /// What was tried.
+        operation: String,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// Stored bytes do not check; they are left alone.
+    #[error("corrupt data in {place}")]
+    Corrupt {
+        /// File and what is wrong.
+        place: String,
+    },
+}
+
+/// What flush and merge change, one at a time.
+#[derive(Debug)]
+pub(crate) struct Upkeep {
+    pub(crate) manifest: Manifest,
+    /// Number of the next part.
+    pub(crate) next_part: u64,
+    /// When a full disk may be tried again, monotonic.
+    pub(crate) next_probe: Option<Duration>,
+    /// Parts with blocks that do not check: never merged, so that nothing is dropped.
+    pub(crate) damaged: Vec<u64>,
+}
+
+fn cannot(operation: &str) -> impl FnOnce(io::Error) -> MaintainError + '_ {
+    move |source| MaintainError::Io {
+        operation: operation.into(),
+        source,
+    }
+}
+
+impl Core {
+    /// Flushes memory to parts.
+    pub(crate) fn flush(&self) -> Result<(), MaintainError> {
+        let mut upkeep = lock(&self.upkeep);
+        let flushed = self.flush_pending(&mut upkeep).and_then(|()| {
+            if lock(&self.writer).head_samples == 0 {
+                return Ok(());
+            }
+            self.sync().map_err(|error| MaintainError::Io {
+                operation: "sync the log before a flush".into(),
+                source: io::Error::other(error),
+            })?;
+            self.rotate(&upkeep)
+                .map_err(|e| self.note_full("rotate the log", e))?;
+            self.flush_pending(&mut upkeep)
+        });
+        if flushed.is_err() {
+            count(&self.counters.maintenance_failed, 1);
+        }
+        flushed
+    }
+
+    fn note_full(&self, operation: &str, error: io::Error) -> MaintainError {
+        if is_full(&error) {
+            self.stop_for_space();
+        }
+        cannot(operation)(error)
+    }
+
+    /// Ends the log segment and freezes the head at the same place.
+    fn rotate(&self, _upkeep: &Upkeep) -> io::Result<()> {
+        let next = lock(&self.writer).segment.number + 1;
+        let segment = Segment::create(&*self.disk, next)?;
+        let mut writer = lock(&self.writer);
+        if let Err(error) = writer.segment.file.sync() {
+            let kind = error.kind();
+            // The doubt is noted; the caller gets the reason.
+            drop(self.write_failed("sync the log", error));
+            return Err(kind.into());
+        }
+        self.commit.note(writer.written);
+        self.freeze(&mut writer, segment);
+        Ok(())
+    }
+
+    /// Starts a fresh segment after the old one failed for want of space, and flushes memory,
+    /// since what of the old segment is on the disk is in doubt.
+    pub(crate) fn rotate_in_doubt(&self, upkeep: &mut Upkeep) -> io::Result<()> {
+        let as_io = |error: MaintainError| match error {
+            MaintainError::Io { source, .. } => source,
+            MaintainError::Corrupt { place } => io::Error::other(place),
+        };
+        self.flush_pending(upkeep).map_err(as_io)?;
+        let next = lock(&self.writer).segment.number + 1;
+        let segment = Segment::create(&*self.disk, next)?;
+        let mut writer = lock(&self.writer);
+        let written = writer.written;
+        self.freeze(&mut writer, segment);
+        drop(writer);
+        self.flush_pending(upkeep).map_err(as_io)?;
+        self.commit.note(written);
+        Ok(())
+    }
+
+    /// Moves the head's samples into a view of their own. The caller keeps appends out.
+    fn freeze(&self, writer: &mut crate::store::Writer, segment: Segment) {
+        let floor = segment.number;
+        let old = std::mem::replace(&mut writer.segment, segment);
+        writer.older_bytes += old.bytes;
+        writer.generation += 1;
+        let samples = std::mem::take(&mut writer.head_samples);
+        writer.oldest = None;
+        let mut view = lock(&self.view);
+        let frozen = Arc::new(self.head.freeze(writer.generation, floor, samples));
+        let mut frozen_ones = view.frozen.clone();
+        frozen_ones.push(Arc::clone(&frozen));
+        *view = Arc::new(View {
+            generation: writer.generation,
+            frozen: frozen_ones,
+            parts: view.parts.clone(),
+        });
+        drop(view);
+        // After the view: a reader that misses an evicted series sees that its view is old.
+        let mut registry = self
+            .registry
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        registry.evict(self.config.idle_flushes, &|id| frozen.series(id).is_some());
+    }
+
+    /// Writes frozen memory to parts, oldest first.
+    fn flush_pending(&self, upkeep: &mut Upkeep) -> Result<(), MaintainError> {
+        loop {
+            let view = Arc::clone(&lock(&self.view));
+            let Some(frozen) = view.frozen.first() else {
+                return Ok(());
+            };
+            self.flush_frozen(upkeep, frozen)?;
+        }
+    }
+
+    fn flush_frozen(&self, upkeep: &mut Upkeep, frozen: &Arc<Frozen>) -> Result<(), MaintainError> {
+        let first = upkeep.next_part;
+        let written = self.write_frozen(first, frozen).and_then(|footers| {
+            self.disk.sync_dir()?;
+            Ok(footers)
+        });
+        let footers = written.map_err(|error| {
+            self.remove_temporary();
+            self.note_full("write a part", error)
+        })?;
+        upkeep.next_part += footers.len() as u64;
+        let added = self.open_parts(&footers)?;
+        let edit = Edit {
+            wal_floor: frozen.wal_floor,
+            added: footers.iter().map(|f| f.sequence).collect(),
+            removed: Vec::new(),
+            metadata: self.metadata_not_in(&upkeep.manifest),
+        };
+        upkeep
+            .manifest
+            .commit(&*self.disk, edit)
+            .map_err(|error| self.note_full("commit a flush", error))?;
+        self.install(added, &[], Some(frozen));
+        self.drop_segments(frozen.wal_floor);
+        count(&self.counters.flushes, 1);
+        Ok(())
+    }
+
+    fn metadata_not_in(&self, manifest: &Manifest) -> Vec<Metadata> {
+        let known = lock(&self.metadata);
+        let is_new = |m: &&Metadata| manifest.contents.metadata.get(&m.family) != Some(*m);
+        known.values().filter(is_new).cloned().collect()
+    }
+
+    fn write_frozen(&self, first: u64, frozen: &Frozen) -> io::Result<Vec<Footer>> {
+        let mut writers: BTreeMap<i64, PartWriter> = BTreeMap::new();
+        let mut next = first;
+        for (labels, id) in self.labelled(frozen) {
+            let mut runs = Vec::new();
+            let data = frozen
+                .series(id)
+                .expect("only series with samples are listed");
+            data.runs(i64::MIN, i64::MAX, &mut runs);
+            let columns = Columns::merge(runs);
+            let days = columns.days();
+            let whole = days.len() == 1;
+            for (day, piece) in days {
+                if !writers.contains_key(&day) {
+                    let floor = frozen.wal_floor;
+                    let footer = Footer {
+                        sequence: next,
+                        rank: next,
+                        day,
+                        wal_floor: floor,
+                        ..<_>::default()
+                    };
+                    writers.insert(day, PartWriter::create(&*self.disk, footer)?);
+                    next += 1;
+                }
+                let writer = writers.get_mut(&day).expect("inserted above");
+                let block = self.config.block_samples;
+                if whole {
+                    writer.series(&labels, &columns, block, Effort::Quick)?;
+                } else {
+                    writer.series(&labels, &columns.slice(piece), block, Effort::Quick)?;
+                }
+            }
+        }
+        writers
+            .into_values()
+            .map(|writer| writer.finish(&*self.disk))
+            .collect()
+    }
+
+    /// Series with samples in frozen memory, by label bytes.
+    fn labelled(&self, frozen: &Frozen) -> Vec<(Labels, u32)> {
+        let registry = self
+            .registry
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let label = |id: u32| {
+            let labels = registry
+                .labels(id)
+                .expect("a series with samples is not evicted");
+            (labels.clone(), id)
+        };
+        let mut series: Vec<_> = frozen.ids().into_iter().map(label).collect();
+        series.sort_unstable_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
+        series
+    }
+
+    fn open_parts(&self, footers: &[Footer]) -> Result<Vec<Arc<Part>>, MaintainError> {
+        let open = |footer: &Footer| match Part::open(&*self.disk, footer.sequence) {
+            Ok(part) => Ok(Arc::new(part)),
+            Err(error) => Err(self.part_failed(&part::name(footer.sequence), error)),
+        };
+        footers.iter().map(open).collect()
+    }
+
+    fn part_failed(&self, name: &str, error: PartError) -> MaintainError {
+        match error {
+            PartError::Io(error) => cannot(&format!("read {name}"))(error),
+            PartError::Corrupt(place) => {
+                count(&self.counters.blocks_corrupt, 1);
+                tracing::error!(place, "stored bytes do not check");
+                MaintainError::Corrupt { place }
+            }
+        }
+    }
+
+    /// Replaces the view: parts in, parts out, frozen memory out.
+    pub(crate) fn install(
+        &self,
+        added: Vec<Arc<Part>>,
+        removed: &[u64],
+        flushed: Option<&Arc<Frozen>>,
+    ) {
+        let mut view = lock(&self.view);
+        let mut parts: Vec<Arc<Part>> = view
+            .parts
+            .iter()
+            .filter(|p| !removed.contains(&p.footer.sequence))
+            .cloned()
+            .chain(added)
+            .collect();
+        parts.sort_by_key(|p| p.footer.rank);
+        let frozen = view
+            .frozen
+            .iter()
+            .filter(|f| !flushed.is_some_and(|flushed| Arc::ptr_eq(f, flushed)))
+            .cloned()
+            .collect();
+        *view = Arc::new(View {
+            generation: view.generation,
+            frozen,
+            parts,
+        });
+    }
+
+    fn drop_segments(&self, floor: u64) {
+        let Ok(files) = self.disk.list() else { return };
+        for (name, _) in files
+            .iter()
+            .filter(|(n, _)| wal::number(n).is_some_and(|s| s < floor))
+        {
+            if let Err(error) = self.disk.remove(name) {
+                tracing::warn!(file = name, %error, "an old log segment could not be removed");
+            }
+        }
+        lock(&self.writer).older_bytes = 0;
+    }
+
+    fn remove_temporary(&self) {
+        let Ok(files) = self.disk.list() else { return };
+        for (name, _) in files.iter().filter(|(n, _)| n.ends_with(".prt.tmp")) {
+            drop(self.disk.remove(name));
+        }
+    }
+
+    /// Merges once, if anything is worth merging; whether it did.
+    pub(crate) fn merge_once(&self) -> Result<bool, MaintainError> {
+        let mut upkeep = lock(&self.upkeep);
+        let view = Arc::clone(&lock(&self.view));
+        let newest = self.newest_ms.load(std::sync::atomic::Ordering::Relaxed);
+        let Some((inputs, level)) = choose(
+            &view.parts,
+            &upkeep.damaged,
+            self.config.merge_width,
+            newest,
+        ) else {
+            return Ok(false);
+        };
+        match self.merge(&mut upkeep, &inputs, level) {
+            Ok(()) => Ok(true),
+            Err(error) => {
+                count(&self.counters.maintenance_failed, 1);
+                self.remove_temporary();
+                Err(error)
+            }
+        }
+    }
+
+    fn merge(
+        &self,
+        upkeep: &mut Upkeep,
+        inputs: &[Arc<Part>],
+        level: u8,
+    ) -> Result<(), MaintainError> {
+        let newest = inputs.last().expect("a merge has inputs");
+        let replaces: Vec<u64> = inputs.iter().map(|p| p.footer.sequence).collect();
+        let footer = Footer {
+            sequence: upkeep.next_part,
+            rank: newest.footer.rank,
+            level,
+            day: newest.footer.day,
+            wal_floor: inputs.iter().map(|p| p.footer.wal_floor).max().unwrap_or(0),
+            replaces: replaces.clone(),
+            ..Footer::default()
+        };
+        let writer = PartWriter::create(&*self.disk, footer)
+            .map_err(|error| self.note_full("create a part", error))?;
+        let footer = self.merge_into(writer, inputs, upkeep)?;
+        self.disk
+            .sync_dir()
+            .map_err(|error| self.note_full("sync the directory", error))?;
+        upkeep.next_part += 1;
+        let added = self.open_parts(&[footer.clone()])?;
+        let edit = Edit {
+            wal_floor: 0,
+            added: vec![footer.sequence],
+            removed: replaces.clone(),
+            metadata: Vec::new(),
+        };
+        upkeep
+            .manifest
+            .commit(&*self.disk, edit)
+            .map_err(|error| self.note_full("commit a merge", error))?;
+        self.install(added, &replaces, None);
+        self.remove_parts(&replaces);
+        count(&self.counters.merges, 1);
+        Ok(())
+    }
+
+    fn merge_into(
+        &self,
+        mut writer: PartWriter,
+        inputs: &[Arc<Part>],
+        upkeep: &mut Upkeep,
+    ) -> Result<Footer, MaintainError> {
+        let mut cursors = Vec::new();
+        for part in inputs {
+            cursors.push(Cursor::new(part).map_err(|e| self.part_failed("an index to merge", e))?);
+        }
+        let mut shared = SharedTimes::default();
+        while let Some(key) = cursors
+            .iter()
+            .filter_map(Cursor::key)
+            .min()
+            .map(<[u8]>::to_vec)
+        {
+            let labels = Labels::from_bytes(&key).ok_or_else(|| MaintainError::Corrupt {
+                place: "the labels of a series to merge".into(),
+            })?;
+            let mut runs = Vec::new();
+            for cursor in cursors.iter_mut().filter(|c| c.key() == Some(&key)) {
+                let run = cursor.take(&mut shared).map_err(|error| {
+                    upkeep.damaged.push(cursor.part.footer.sequence);
+                    self.part_failed("a block to merge", error)
+                })?;
+                runs.push(run);
+            }
+            writer
+                .series(
+                    &labels,
+                    &Columns::merge(runs),
+                    self.config.block_samples,
+                    Effort::Best,
+                )
+                .map_err(|error| self.note_full("write a part", error))?;
+        }
+        writer
+            .finish(&*self.disk)
+            .map_err(|error| self.note_full("finish a part", error))
+    }
+
+    /// Removes the files of parts that are no longer live; what stays is removed at opening.
+    pub(crate) fn remove_parts(&self, sequences: &[u64]) {
+        for sequence in sequences {
+            let name = part::name(*sequence);
+            if let Err(error) = self.disk.remove(&name) {
+                tracing::warn!(file = name, %error, "an old part could not be removed");
+            }
+        }
+    }
+}
+
+/// Walks over the series of a part.
+struct Cursor<'a> {
+    part: &'a Part,
+    index: Arc<Index>,
+    series: u32,
+    key: Vec<u8>,
+}
+
+impl<'a> Cursor<'a> {
+    fn new(part: &'a Part) -> Result<Self, PartError> {
+        let mut cursor = Self {
+            part,
+            index: part.index()?,
+            series: 0,
+            key: Vec::new(),
+        };
+        cursor.load_key()?;
+        Ok(cursor)
+    }
+
+    fn load_key(&mut self) -> Result<(), PartError> {
+        if self.series < self.index.series_count() {
+            self.index
+                .key(self.series, &mut self.key)
+                .ok_or_else(|| self.corrupt())?;
+        }
+        Ok(())
+    }
+
+    fn corrupt(&self) -> PartError {
+        PartError::Corrupt(format!(
+            "series {} of {}",
+            self.series,
+            part::name(self.part.footer.sequence)
+        ))
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        (self.series < self.index.series_count()).then_some(&self.key)
+    }
+
+    /// The samples of this series; goes on to the next.
+    fn take(&mut self, shared: &mut SharedTimes) -> Result<Columns, PartError> {
+        let mut columns = Columns::default();
+        for block in self
+            .index
+            .blocks(self.series)
+            .ok_or_else(|| self.corrupt())?
+        {
+            self.part.read_block(&block, shared, &mut columns)?;
+        }
+        self.series += 1;
+        self.load_key()?;
+        Ok(columns)
+    }
+}
+
+/// Neighbours in rank of one day to merge, and the level they become.
+fn choose(
+    parts: &[Arc<Part>],
+    damaged: &[u64],
+    width: usize,
+    newest_ms: i64,
+) -> Option<(Vec<Arc<Part>>, u8)> {
+    let mut days: BTreeMap<i64, Vec<&Arc<Part>>> = BTreeMap::new();
+    for part in parts {
+        days.entry(part.footer.day).or_default().push(part);
+    }
+    for (day, of_day) in days {
+        if of_day.iter().any(|p| damaged.contains(&p.footer.sequence)) {
+            continue;
+        }
+        let over = newest_ms >= (day + 1).saturating_mul(DAY_MS).saturating_add(HOUR_MS);
+        let whole = of_day.len() == 1 && of_day[0].footer.level == DAY_LEVEL;
+        if over && !whole {
+            return Some((of_day.into_iter().cloned().collect(), DAY_LEVEL));
+        }
+        for run in of_day.chunk_by(|a, b| a.footer.level == b.footer.level) {
+            let level = run[0].footer.level;
+            if run.len() >= width.max(2) && level < DAY_LEVEL {
+                return Some((run.iter().map(|p| Arc::clone(p)).collect(), level + 1));
+            }
+        }
+    }
+    None
+}
+
+/// Time after its end in which a day's late samples are waited for.
+const HOUR_MS: i64 = 3_600_000;

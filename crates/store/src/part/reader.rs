@@ -1,0 +1,203 @@
+//! Opens a part, and reads blocks of it.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use super::{
+    DAY_MS, END, Footer, MAGIC, TAIL_BYTES,
+    index::{BlockEntry, Index, Place},
+    name,
+};
+use crate::{
+    chunk::{read_values, times},
+    columns::Columns,
+    disk::{Disk, ReadFile},
+    store::lock,
+};
+
+/// Longest index taken: positions in it are 32 bits.
+const INDEX_MAX: u64 = u32::MAX as u64;
+
+/// Why a part or a block cannot be read.
+#[derive(Debug)]
+pub(crate) enum PartError {
+    /// The disk said no.
+    Io(io::Error),
+    /// The bytes do not check; what and where.
+    Corrupt(String),
+}
+
+impl From<io::Error> for PartError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// An open part.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) footer: Footer,
+    file: Arc<dyn ReadFile>,
+    index: Mutex<Option<Arc<Index>>>,
+}
+
+/// The last column of times a reader decoded: the next series mostly has the same.
+#[derive(Debug, Default)]
+pub(crate) struct SharedTimes {
+    key: Option<(u64, u64, i64)>,
+    times: Vec<i64>,
+}
+
+impl Part {
+    /// Opens a part and checks its footer and index.
+    pub(crate) fn open(disk: &dyn Disk, sequence: u64) -> Result<Self, PartError> {
+        let file = disk.open(&name(sequence))?;
+        let footer = read_footer(&*file, sequence)?;
+        let part = Self {
+            footer,
+            file,
+            index: Mutex::new(None),
+        };
+        part.load_index()?;
+        Ok(part)
+    }
+
+    fn corrupt(&self, what: &str) -> PartError {
+        PartError::Corrupt(format!("{}: {what}", name(self.footer.sequence)))
+    }
+
+    fn load_index(&self) -> Result<Index, PartError> {
+        let mut bytes = vec![0; self.footer.index_bytes as usize];
+        self.file.read_at(self.footer.index_at, &mut bytes)?;
+        if crc32c::crc32c(&bytes) != self.footer.index_crc {
+            return Err(self.corrupt("the index does not check"));
+        }
+        Index::new(bytes, self.footer.day.saturating_mul(DAY_MS))
+            .ok_or_else(|| self.corrupt("the index cannot be read"))
+    }
+
+    /// The index, from memory or from the file.
+    pub(crate) fn index(&self) -> Result<Arc<Index>, PartError> {
+        let mut cached = lock(&self.index);
+        if let Some(index) = &*cached {
+            return Ok(Arc::clone(index));
+        }
+        let index = Arc::new(self.load_index()?);
+        *cached = Some(Arc::clone(&index));
+        Ok(index)
+    }
+
+    /// Bytes of index in memory.
+    pub(crate) fn index_memory(&self) -> usize {
+        lock(&self.index)
+            .as_ref()
+            .map_or(0, |index| index.heap_bytes())
+    }
+
+    /// Gives the memory of the index back; it is read again when needed.
+    pub(crate) fn drop_index(&self) {
+        *lock(&self.index) = None;
+    }
+
+    pub(crate) fn touches(&self, from_ms: i64, to_ms: i64) -> bool {
+        self.footer.from_ms <= to_ms && self.footer.to_ms >= from_ms
+    }
+
+    /// Bytes of the file.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.file.bytes()
+    }
+
+    /// Appends the samples of a block.
+    pub(crate) fn read_block(
+        &self,
+        block: &BlockEntry,
+        shared: &mut SharedTimes,
+        out: &mut Columns,
+    ) -> Result<(), PartError> {
+        self.read_times(block, shared)?;
+        out.times.extend_from_slice(&shared.times);
+        let decoded = match &block.values {
+            Place::Inline(bytes) => read_values(block.kind, bytes, block.count, out),
+            Place::Stored { at, bytes } => {
+                read_values(block.kind, &self.column(*at, *bytes)?, block.count, out)
+            }
+        };
+        decoded.ok_or_else(|| self.corrupt("a column of values cannot be read"))
+    }
+
+    fn read_times(&self, block: &BlockEntry, shared: &mut SharedTimes) -> Result<(), PartError> {
+        let key = match &block.times {
+            Place::Inline(_) => None,
+            Place::Stored { at, .. } => Some((self.footer.sequence, *at, block.from_ms)),
+        };
+        if key.is_some() && shared.key == key && shared.times.len() == block.count {
+            return Ok(());
+        }
+        shared.key = None;
+        shared.times.clear();
+        let decoded = match &block.times {
+            Place::Inline(bytes) => {
+                times::decode(bytes, block.from_ms, block.count, &mut shared.times)
+            }
+            Place::Stored { at, bytes } => {
+                let column = self.column(*at, *bytes)?;
+                times::decode(&column, block.from_ms, block.count, &mut shared.times)
+            }
+        };
+        decoded.ok_or_else(|| self.corrupt("a column of times cannot be read"))?;
+        if shared.times.last() != Some(&block.to_ms) {
+            return Err(self.corrupt("a column of times ends elsewhere than its block"));
+        }
+        shared.key = key;
+        Ok(())
+    }
+
+    /// A stored column whose checksum holds.
+    fn column(&self, at: u64, bytes: usize) -> Result<Vec<u8>, PartError> {
+        let end = at.checked_add(bytes as u64 + 4);
+        if end.is_none_or(|end| end > self.footer.index_at) {
+            return Err(self.corrupt("a column lies outside the file"));
+        }
+        let mut column = vec![0; bytes + 4];
+        self.file.read_at(at, &mut column)?;
+        let (check, column_bytes) = column.split_at(4);
+        if check != crc32c::crc32c(column_bytes).to_le_bytes() {
+            return Err(self.corrupt(&format!("the column at {at} does not check")));
+        }
+        column.drain(..4);
+        Ok(column)
+    }
+}
+
+fn read_footer(file: &dyn ReadFile, sequence: u64) -> Result<Footer, PartError> {
+    let bad = |what: &str| PartError::Corrupt(format!("{}: {what}", name(sequence)));
+    let bytes = file.bytes();
+    if bytes < (MAGIC.len() + TAIL_BYTES) as u64 {
+        return Err(bad("too short for a part"));
+    }
+    let mut magic = [0; 8];
+    file.read_at(0, &mut magic)?;
+    if &magic != MAGIC {
+        return Err(bad("not a part, or of another version"));
+    }
+    let mut tail = [0; TAIL_BYTES];
+    file.read_at(bytes - TAIL_BYTES as u64, &mut tail)?;
+    let length = u64::from(u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]));
+    if &tail[8..] != END || length > bytes - (MAGIC.len() + TAIL_BYTES) as u64 {
+        return Err(bad("the end is missing"));
+    }
+    let mut footer = vec![0; length as usize];
+    let footer_at = bytes - TAIL_BYTES as u64 - length;
+    file.read_at(footer_at, &mut footer)?;
+    if crc32c::crc32c(&footer).to_le_bytes() != tail[4..8] {
+        return Err(bad("the footer does not check"));
+    }
+    Footer::decode(&footer)
+        .filter(|f| f.sequence == sequence && f.index_at >= MAGIC.len() as u64)
+        .filter(|f| f.index_bytes <= INDEX_MAX)
+        .filter(|f| f.index_at.checked_add(f.index_bytes) == Some(footer_at))
+        .ok_or_else(|| bad("the footer cannot be read"))
+}
