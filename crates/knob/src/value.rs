@@ -59,6 +59,18 @@ impl Domain {
         self.encode(value).is_some()
     }
 
+    /// A value as a person writes it on a command line; `None` when it is not in the domain.
+    #[must_use]
+    pub fn parse(&self, text: &str) -> Option<Value> {
+        let value = match self {
+            Self::Int { .. } => Value::Int(text.parse().ok()?),
+            Self::Float { .. } => Value::Float(text.parse().ok()?),
+            Self::Bool => Value::Bool(text.parse().ok()?),
+            Self::Choice(_) => Value::Choice(text.into()),
+        };
+        self.contains(&value).then_some(value)
+    }
+
     /// The bits a handle reads for this value; `None` when it is of another type or outside.
     /// A whole number is accepted for a float, because JSON writes `2.0` as `2`.
     pub(crate) fn encode(&self, value: &Value) -> Option<u64> {

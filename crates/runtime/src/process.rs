@@ -23,11 +23,15 @@ pub fn declare(metrics: &Registry) {
     );
 }
 
-fn cpu_seconds() -> Option<f64> {
+/// CPU time of this process so far, user and system, seconds.
+#[must_use]
+pub fn cpu_seconds() -> Option<f64> {
     parse_cpu(&std::fs::read_to_string("/proc/self/stat").ok()?)
 }
 
-fn resident_bytes() -> Option<f64> {
+/// Memory of this process that is in RAM, bytes.
+#[must_use]
+pub fn resident_bytes() -> Option<f64> {
     parse_resident(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
 

@@ -80,7 +80,7 @@ pub(super) fn buffer(kind: Kind, initial: Cents) -> Cents {
     initial.portion(kind.properties().buffer_share, 1_000)
 }
 
-pub(super) fn check_text(what: &'static str, text: &str) -> Result<(), Refusal> {
+pub(crate) fn check_text(what: &'static str, text: &str) -> Result<(), Refusal> {
     let length = text.chars().count();
     if length == 0 || length > TEXT_LIMIT || text.chars().any(char::is_control) {
         return Err(Refusal::Text(what));

@@ -26,7 +26,6 @@ const TABLE: [(i64, usize); 10] = [
 /// of the amount is allowed, 41 units of currency in the last total.
 fn assert_near(what: &str, is: Cents, published: i64) {
     let off = is.0 - published;
-    println!("{what}: {is}, {off} cents off");
     assert!(
         off.abs() * 1_000_000 <= published,
         "{what}: {off} cents off"
@@ -42,6 +41,7 @@ fn ten_years_end_as_published() {
             forks.extend(simulation.week().unwrap());
         }
         assert_near(&format!("year {}", year + 1), simulation.total(), total);
+        assert_eq!(simulation.forks(), count, "year {}", year + 1);
     }
     assert_eq!(simulation.merges(), 0);
     let first: Vec<u32> = forks.iter().take(4).map(|fork| fork.week).collect();
