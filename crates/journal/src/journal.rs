@@ -235,3 +235,22 @@ fn damaged(path: &Path, detail: String) -> JournalError {
         detail,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_waits_for_the_disk_and_studies_are_not_forgotten_by_their_trials() {
+        let journal = Journal::in_memory().unwrap();
+        let pragma = |name: &str| -> i64 {
+            let number = |row: &rusqlite::Row<'_>| row.get(0);
+            journal
+                .connection
+                .pragma_query_value(None, name, number)
+                .unwrap()
+        };
+        // 2 is FULL: the log is fsynced before a commit returns.
+        assert_eq!((pragma("synchronous"), pragma("foreign_keys")), (2, 1));
+    }
+}
