@@ -1,10 +1,16 @@
 //! The engine: parses a query, checks its bounds, evaluates it, and gives the result its form.
 
-use model::SeriesReader;
+use std::cell::RefCell;
 
-use crate::answer::Answer;
-use crate::ast::Expr;
+use model::{Labels, SeriesReader};
+
+use crate::answer::{Answer, MatrixSeries, QueryValue, VectorSample};
+use crate::ast::{Expr, ValueType};
 use crate::error::{ParseError, QueryError, Stop};
+use crate::eval::{
+    Budget, Cell, Evaluator, Grid, QueryTimes, RangeSeries, Row, is_present, merged,
+    without_metadata,
+};
 use crate::limits::Options;
 
 /// Asked now and then while a query runs; answers why it has to end, if it has to.
@@ -14,6 +20,73 @@ pub type StopSignal<'a> = &'a (dyn Fn() -> Option<Stop> + Sync);
 #[derive(Debug, Clone, Default)]
 pub struct Engine {
     options: Options,
+}
+
+/// What to evaluate: at one time, or at steps over a range of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum When {
+    Instant {
+        time_ms: i64,
+    },
+    Range {
+        start_ms: i64,
+        end_ms: i64,
+        step_ms: i64,
+    },
+}
+
+impl When {
+    fn times(self) -> QueryTimes {
+        match self {
+            Self::Instant { time_ms } => QueryTimes {
+                start: time_ms,
+                end: time_ms,
+                step: 0,
+            },
+            Self::Range {
+                start_ms,
+                end_ms,
+                step_ms,
+            } => QueryTimes {
+                start: start_ms,
+                end: end_ms,
+                step: step_ms,
+            },
+        }
+    }
+
+    fn grid(self, steps_max: usize) -> Result<Grid, QueryError> {
+        let Self::Range {
+            start_ms,
+            end_ms,
+            step_ms,
+        } = self
+        else {
+            return Ok(Grid::single(self.times().start));
+        };
+        if step_ms <= 0 {
+            let message = "zero or negative query resolution step widths are not accepted. Try a \
+                           positive integer";
+            return Err(QueryError::BadInput(message.to_owned()));
+        }
+        if end_ms < start_ms {
+            let message = "end timestamp must not be before start time";
+            return Err(QueryError::BadInput(message.to_owned()));
+        }
+        // The difference of two times may not fit 64 bits.
+        let steps = (i128::from(end_ms) - i128::from(start_ms)) / i128::from(step_ms) + 1;
+        match usize::try_from(steps) {
+            Ok(count) if count <= steps_max => Ok(Grid {
+                start: start_ms,
+                step: step_ms,
+                count,
+            }),
+            _ => Err(QueryError::BadInput(format!(
+                "exceeded maximum resolution of {steps_max} points per timeseries. Try \
+                 decreasing the query resolution (?step=XX)"
+            ))),
+        }
+    }
 }
 
 impl Engine {
@@ -33,22 +106,7 @@ impl Engine {
     pub fn parse(&self, query: &str) -> Result<Expr, ParseError> {
         crate::parser::parse_within(query, &self.options.limits)
     }
-}
 
-/// What to evaluate: at one time, or at steps over a range of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum When {
-    Instant {
-        time_ms: i64,
-    },
-    Range {
-        start_ms: i64,
-        end_ms: i64,
-        step_ms: i64,
-    },
-}
-
-impl Engine {
     /// The answer at one time (ms).
     pub fn instant(
         &self,
@@ -106,12 +164,152 @@ impl Engine {
 
     fn run(
         &self,
-        _reader: &dyn SeriesReader,
+        reader: &dyn SeriesReader,
         query: &str,
         when: When,
-        _stop: StopSignal<'_>,
+        stop: StopSignal<'_>,
     ) -> Result<Answer, QueryError> {
-        self.parse(query)?;
-        Err(QueryError::Execution(format!("no evaluator for {when:?}")))
+        let grid = when.grid(self.options.limits.steps)?;
+        let expr = self.parse(query)?;
+        let evaluator = Evaluator {
+            reader,
+            text: query,
+            options: &self.options,
+            times: when.times(),
+            stop,
+            budget: Budget::new(&self.options.limits),
+            annotations: RefCell::default(),
+        };
+        evaluator.check_stop()?;
+        let value = match when {
+            When::Instant { time_ms } => instant_value(&evaluator, &expr, time_ms)?,
+            When::Range { .. } => QueryValue::Matrix(range_value(&evaluator, &expr, grid)?),
+        };
+        let (warnings, infos) = evaluator.annotations.into_inner().into_lists();
+        Ok(Answer {
+            value,
+            warnings,
+            infos,
+        })
     }
+}
+
+fn instant_value(
+    evaluator: &Evaluator<'_>,
+    expr: &Expr,
+    time_ms: i64,
+) -> Result<QueryValue, QueryError> {
+    let grid = Grid::single(time_ms);
+    Ok(match expr.value_type() {
+        ValueType::Scalar => QueryValue::Scalar {
+            time_ms,
+            value: evaluator.scalar(expr, grid)?[0],
+        },
+        ValueType::String => match expr.unwrapped() {
+            Expr::Text(t) => QueryValue::String {
+                time_ms,
+                text: t.value.clone(),
+            },
+            other => return Err(QueryError::Execution(format!("{other} is no string"))),
+        },
+        ValueType::Vector => {
+            let rows = named(evaluator.rows(expr, grid)?.take())?;
+            QueryValue::Vector(
+                rows.into_iter()
+                    .filter_map(|r| sample(r, time_ms))
+                    .collect(),
+            )
+        }
+        ValueType::Matrix => QueryValue::Matrix(window(evaluator.matrix(expr, time_ms)?)?),
+    })
+}
+
+fn range_value(
+    evaluator: &Evaluator<'_>,
+    expr: &Expr,
+    grid: Grid,
+) -> Result<Vec<MatrixSeries>, QueryError> {
+    let rows = match expr.value_type() {
+        ValueType::Scalar => {
+            let column = evaluator.scalar(expr, grid)?;
+            return Ok(vec![points(
+                Row::from_floats(Labels::empty(), false, column),
+                grid,
+            )]);
+        }
+        ValueType::Vector => named(evaluator.rows(expr, grid)?.take())?,
+        other => {
+            let found = other.as_str();
+            return Err(QueryError::BadInput(format!(
+                "invalid expression type {found:?} for range query, must be Scalar or instant \
+                 Vector"
+            )));
+        }
+    };
+    let mut series: Vec<MatrixSeries> = rows.into_iter().map(|row| points(row, grid)).collect();
+    series.sort_by(|a, b| a.labels.cmp(&b.labels));
+    Ok(series)
+}
+
+/// Drops the names that were to be dropped; what becomes equal is merged.
+fn named(mut rows: Vec<Row>) -> Result<Vec<Row>, QueryError> {
+    for row in rows.iter_mut().filter(|row| row.drop_name) {
+        row.labels = without_metadata(&row.labels);
+    }
+    merged(rows)
+}
+
+fn sample(row: Row, time_ms: i64) -> Option<VectorSample> {
+    let value = match row.cell(0)? {
+        Cell::Float(v) => model::Value::Float(v),
+        Cell::Histogram(h) => model::Value::Histogram(h),
+    };
+    Some(VectorSample {
+        labels: row.labels,
+        time_ms,
+        value,
+    })
+}
+
+fn points(row: Row, grid: Grid) -> MatrixSeries {
+    let floats = row
+        .floats
+        .iter()
+        .enumerate()
+        .filter(|(_, v)| is_present(**v));
+    let histograms = row.histograms.into_iter().enumerate();
+    MatrixSeries {
+        labels: row.labels,
+        floats: floats.map(|(i, v)| (grid.time(i), *v)).collect(),
+        histograms: histograms
+            .filter_map(|(i, h)| h.map(|h| (grid.time(i), h)))
+            .collect(),
+    }
+}
+
+/// The answer to an instant query for a range vector.
+fn window(series: Vec<RangeSeries>) -> Result<Vec<MatrixSeries>, QueryError> {
+    let mut all: Vec<MatrixSeries> = series
+        .into_iter()
+        .map(|s| MatrixSeries {
+            labels: if s.drop_name {
+                without_metadata(&s.labels)
+            } else {
+                s.labels
+            },
+            floats: s.floats.times.into_iter().zip(s.floats.values).collect(),
+            histograms: s
+                .histograms
+                .times
+                .into_iter()
+                .zip(s.histograms.values)
+                .collect(),
+        })
+        .collect();
+    all.sort_by(|a, b| a.labels.cmp(&b.labels));
+    if all.windows(2).any(|pair| pair[0].labels == pair[1].labels) {
+        let message = "vector cannot contain metrics with the same labelset";
+        return Err(QueryError::Execution(message.to_owned()));
+    }
+    Ok(all)
 }

@@ -59,6 +59,21 @@ fn positional(out: &mut Vec<u8>, ryu: &str) {
     out.extend(std::iter::repeat_n(b'0', point.saturating_sub(count)));
 }
 
+/// A float in Go's format 'g': shortest digits, an exponent below 1e-4 and from 1e21 on.
+pub(crate) fn format_general(value: f64) -> String {
+    let size = value.abs();
+    if !value.is_finite() || value == 0.0 || (1e-4..1e21).contains(&size) {
+        return format_value(value);
+    }
+    let text = format!("{value:e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let (sign, digits) = match exponent.strip_prefix('-') {
+        Some(digits) => ('-', digits),
+        None => ('+', exponent),
+    };
+    format!("{mantissa}e{sign}{digits:0>2}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +101,20 @@ mod tests {
         ];
         for (value, text) in cases {
             assert_eq!(format_value(value), text);
+        }
+    }
+
+    #[test]
+    fn floats_are_written_in_go_s_general_format() {
+        let cases = [
+            (1.1, "1.1"),
+            (f64::NAN, "NaN"),
+            (-5.0, "-5"),
+            (1e-7, "1e-07"),
+            (2e22, "2e+22"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(format_general(value), text);
         }
     }
 

@@ -5,10 +5,12 @@
 //! range of steps and gives an [`Answer`]; `json` writes its `data` as Prometheus's HTTP API
 //! does. The language and its semantics are those of Prometheus 3.
 
+mod annotations;
 pub mod answer;
 pub mod ast;
 pub mod engine;
 pub mod error;
+mod eval;
 pub mod float_text;
 pub mod format;
 pub mod functions;

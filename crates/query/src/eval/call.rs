@@ -1,0 +1,333 @@
+//! Function calls: which function is evaluated how.
+
+use super::grid::{Grid, Row};
+use super::range::Span;
+use super::select::Take;
+use super::series::{RangeSeries, Slice, Stretch, bounds};
+use super::{Evaluator, Result, Sink, calendar, map, refuse};
+use crate::annotations::Note;
+use crate::ast::{Call, Expr, Extension, ValueType};
+use crate::functions::Kind;
+use crate::position::Position;
+
+/// What a range function sees at one step.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window<'s> {
+    pub(super) floats: Slice<'s, f64>,
+    pub(super) histograms: Slice<'s, std::sync::Arc<model::Histogram>>,
+    /// The range itself; the samples may reach beyond it if the selector extends it.
+    pub(super) stretch: Stretch,
+    /// The time of evaluation, ms.
+    pub(super) time: i64,
+    pub(super) span: &'s Span,
+}
+
+/// Annotations about one series, each given once.
+pub(super) struct SeriesNotes<'e> {
+    evaluator: &'e Evaluator<'e>,
+    pub(super) metric: &'e str,
+    position: Position,
+    given: std::cell::RefCell<Vec<Note<'e>>>,
+}
+
+impl<'e> SeriesNotes<'e> {
+    pub(super) fn add(&self, note: Note<'e>) {
+        let mut given = self.given.borrow_mut();
+        if !given.contains(&note) {
+            given.push(note);
+            self.evaluator.note(&note, self.position);
+        }
+    }
+}
+
+impl Evaluator<'_> {
+    pub(super) fn stream_call(&self, c: &Call, grid: Grid, sink: &mut Sink<'_>) -> Result<()> {
+        let kind = c.function.kind;
+        if c.args.iter().any(|a| a.value_type() == ValueType::Matrix) {
+            return match kind {
+                Kind::AbsentOverTime => self.absent_over_time(c, grid, sink),
+                _ => self.stream_range_call(c, grid, sink),
+            };
+        }
+        match kind {
+            Kind::Absent => self.absent(c, grid, sink),
+            Kind::ToVector => {
+                let column = self.scalar(&c.args[0], grid)?;
+                sink(Row::from_floats(model::Labels::empty(), false, column))
+            }
+            Kind::Timestamp => self.timestamps(c, Take::Time, grid, sink),
+            Kind::StartTimestamp => self.timestamps(c, Take::StartTime, grid, sink),
+            Kind::LabelReplace => self.label_replace(c, grid, sink),
+            Kind::LabelJoin => self.label_join(c, grid, sink),
+            Kind::Info => self.info(c, grid, sink),
+            Kind::Sort | Kind::SortDesc | Kind::SortByLabel | Kind::SortByLabelDesc => {
+                self.sort(c, grid, sink)
+            }
+            Kind::HistogramQuantile | Kind::HistogramQuantiles | Kind::HistogramFraction => {
+                self.bucketed(c, grid, sink)
+            }
+            Kind::Round | Kind::Clamp | Kind::ClampMin | Kind::ClampMax => {
+                self.stream_with_scalars(c, grid, sink)
+            }
+            _ => self.stream_mapped(c, grid, sink),
+        }
+    }
+
+    /// Functions of one sample.
+    fn stream_mapped(&self, c: &Call, grid: Grid, sink: &mut Sink<'_>) -> Result<()> {
+        let kind = c.function.kind;
+        if let (Some(of), None) = (calendar::function(kind), c.args.first()) {
+            let column = grid
+                .times()
+                .map(|t| of((t as f64 / 1000.0).floor()))
+                .collect();
+            return sink(Row::from_floats(model::Labels::empty(), false, column));
+        }
+        let of_float = map::float_function(kind).or_else(|| calendar::function(kind));
+        let of_histogram = map::histogram_function(kind);
+        self.stream(&c.args[0], grid, &mut |row| {
+            let mapped = match (of_float, of_histogram) {
+                (Some(f), _) => map::mapped(row, f),
+                (None, Some(f)) => map::of_histograms(&row, f),
+                (None, None) => return refuse(format!("no function {}", c.function.name)),
+            };
+            if mapped.is_empty() {
+                Ok(())
+            } else {
+                sink(mapped)
+            }
+        })
+    }
+
+    /// Functions of one sample and scalars.
+    fn stream_with_scalars(&self, c: &Call, grid: Grid, sink: &mut Sink<'_>) -> Result<()> {
+        let scalars = c.args[1..].iter().map(|a| self.scalar(a, grid));
+        let scalars = scalars.collect::<Result<Vec<_>>>()?;
+        let kind = c.function.kind;
+        self.stream(&c.args[0], grid, &mut |row| {
+            let mapped = map::with_scalars(row, kind, &scalars);
+            if mapped.is_empty() {
+                Ok(())
+            } else {
+                sink(mapped)
+            }
+        })
+    }
+
+    fn timestamps(&self, c: &Call, take: Take, grid: Grid, sink: &mut Sink<'_>) -> Result<()> {
+        match c.args[0].unwrapped() {
+            Expr::Vector(v) => self.stream_selector(v, grid, take, sink),
+            // The result of an expression is as old as the step, and has no start.
+            _ if take == Take::StartTime => self.stream(&c.args[0], grid, &mut |_| Ok(())),
+            other => self.stream(other, grid, &mut |row| {
+                let mut out = Row::new(row.labels.clone(), true, grid.count);
+                for (i, time) in grid.times().enumerate().filter(|(i, _)| row.has(*i)) {
+                    out.floats[i] = time as f64 / 1000.0;
+                }
+                sink(out)
+            }),
+        }
+    }
+
+    pub(super) fn scalar_call(&self, c: &Call, grid: Grid) -> Result<Vec<f64>> {
+        let constant = |v: f64| Ok(vec![v; grid.count]);
+        let times = self.times;
+        match c.function.kind {
+            Kind::Time => Ok(grid.times().map(|t| t as f64 / 1000.0).collect()),
+            Kind::Pi => constant(std::f64::consts::PI),
+            Kind::Start => constant(times.start as f64 / 1000.0),
+            Kind::End => constant(times.end as f64 / 1000.0),
+            Kind::Step => constant(times.step as f64 / 1000.0),
+            Kind::Range => constant(times.end.saturating_sub(times.start) as f64 / 1000.0),
+            Kind::ToScalar => self.only_float(&c.args[0], grid),
+            Kind::MaxOf | Kind::MinOf => {
+                let pick = if c.function.kind == Kind::MaxOf {
+                    map::larger
+                } else {
+                    map::smaller
+                };
+                let (a, b) = (
+                    self.scalar(&c.args[0], grid)?,
+                    self.scalar(&c.args[1], grid)?,
+                );
+                Ok(a.into_iter().zip(b).map(|(a, b)| pick(a, b)).collect())
+            }
+            _ => refuse(format!("{}() is no scalar", c.function.name)),
+        }
+    }
+
+    /// At each step the only float of a vector; NaN if there are none or several.
+    fn only_float(&self, expr: &Expr, grid: Grid) -> Result<Vec<f64>> {
+        let mut column = vec![super::grid::ABSENT; grid.count];
+        let mut several = vec![false; grid.count];
+        self.stream(expr, grid, &mut |row| {
+            for (i, v) in row
+                .floats
+                .iter()
+                .enumerate()
+                .filter(|(_, v)| super::is_present(**v))
+            {
+                several[i] |= super::is_present(column[i]);
+                column[i] = *v;
+            }
+            Ok(())
+        })?;
+        for (value, several) in column.iter_mut().zip(several) {
+            if several || !super::is_present(*value) {
+                *value = f64::NAN;
+            }
+        }
+        Ok(column)
+    }
+
+    fn absent(&self, c: &Call, grid: Grid, sink: &mut Sink<'_>) -> Result<()> {
+        let mut absent = vec![1.0; grid.count];
+        self.stream(&c.args[0], grid, &mut |row| {
+            strike(&mut absent, |i| row.has(i));
+            Ok(())
+        })?;
+        let row = Row::from_floats(map::absent_labels(&c.args[0]), false, absent);
+        if row.is_empty() { Ok(()) } else { sink(row) }
+    }
+
+    fn absent_over_time(&self, c: &Call, grid: Grid, sink: &mut Sink<'_>) -> Result<()> {
+        check_extension(c)?;
+        let mut absent = vec![1.0; grid.count];
+        let mut windows = [Vec::new(), Vec::new()];
+        self.each_range(c.args[0].unwrapped(), grid, &mut |series, span| {
+            let reaches = || grid.times().map(|t| span.reach(t));
+            bounds(&series.floats.times, reaches(), &mut windows[0]);
+            bounds(&series.histograms.times, reaches(), &mut windows[1]);
+            strike(&mut absent, |i| windows.iter().any(|w| w[i].0 < w[i].1));
+            Ok(())
+        })?;
+        let row = Row::from_floats(map::absent_labels(&c.args[0]), true, absent);
+        if row.is_empty() { Ok(()) } else { sink(row) }
+    }
+
+    /// Functions of a range of samples, one series at a time.
+    fn stream_range_call(&self, c: &Call, grid: Grid, sink: &mut Sink<'_>) -> Result<()> {
+        check_extension(c)?;
+        let is_range = |a: &&Expr| a.value_type() == ValueType::Matrix;
+        let (range, scalars): (Vec<&Expr>, Vec<&Expr>) = c.args.iter().partition(is_range);
+        let scalars = scalars.into_iter().map(|a| self.scalar(a, grid));
+        let scalars = scalars.collect::<Result<Vec<_>>>()?;
+        let mut frames = Frames::default();
+        self.each_range(range[0].unwrapped(), grid, &mut |series, span| {
+            frames.fit(series, span, grid);
+            let notes = SeriesNotes {
+                evaluator: self,
+                metric: Self::metric(&series.labels),
+                position: span.position,
+                given: std::cell::RefCell::default(),
+            };
+            let row = self.range_row(c, series, span, grid, &frames, &scalars, &notes)?;
+            if row.is_empty() {
+                return Ok(());
+            }
+            super::rate::note_non_counter(c.function.kind, &row, &notes);
+            sink(row)
+        })
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one series' share of a call, seen once"
+    )]
+    fn range_row(
+        &self,
+        c: &Call,
+        series: &RangeSeries,
+        span: &Span,
+        grid: Grid,
+        frames: &Frames,
+        scalars: &[Vec<f64>],
+        notes: &SeriesNotes<'_>,
+    ) -> Result<Row> {
+        let kind = c.function.kind;
+        let keeps_name = matches!(kind, Kind::LastOverTime | Kind::FirstOverTime);
+        let drop_name = series.drop_name || !keeps_name;
+        let mut row = Row::new(series.labels.clone(), drop_name, grid.count);
+        if series.histograms.times.is_empty()
+            && span.extension == Extension::None
+            && super::over_time::columns(kind, series, &frames.floats, span, grid, notes, &mut row)
+        {
+            return Ok(row);
+        }
+        let mut parameters = vec![0.0; scalars.len()];
+        for (i, time) in grid.times().enumerate() {
+            let window = Window {
+                floats: Slice::of(&series.floats, frames.floats[i]),
+                histograms: Slice::of(&series.histograms, frames.histograms[i]),
+                stretch: span.window(time),
+                time,
+                span,
+            };
+            if window.floats.is_empty() && window.histograms.is_empty() {
+                continue;
+            }
+            for (parameter, column) in parameters.iter_mut().zip(scalars) {
+                *parameter = column[i];
+            }
+            if kind == Kind::QuantileOverTime && !window.floats.is_empty() {
+                self.check_quantile(parameters[0], c.args[0].position());
+            }
+            if let Some(cell) = super::over_time::at_step(kind, &window, &parameters, notes)? {
+                row.put(i, cell);
+            }
+        }
+        Ok(row)
+    }
+
+    /// Warns of a quantile outside of 0 to 1.
+    pub(super) fn check_quantile(&self, q: f64, position: Position) {
+        if !(0.0..=1.0).contains(&q) {
+            self.note(&Note::InvalidQuantile(q), position);
+        }
+    }
+}
+
+/// Which samples each step's window holds.
+#[derive(Debug, Default)]
+struct Frames {
+    floats: Vec<(usize, usize)>,
+    histograms: Vec<(usize, usize)>,
+}
+
+impl Frames {
+    fn fit(&mut self, series: &RangeSeries, span: &Span, grid: Grid) {
+        let reaches = || grid.times().map(|t| span.reach(t));
+        bounds(&series.floats.times, reaches(), &mut self.floats);
+        bounds(&series.histograms.times, reaches(), &mut self.histograms);
+    }
+}
+
+fn strike(absent: &mut [f64], is_there: impl Fn(usize) -> bool) {
+    for (i, slot) in absent.iter_mut().enumerate() {
+        if is_there(i) {
+            *slot = super::grid::ABSENT;
+        }
+    }
+}
+
+/// Only functions that know about samples beyond the range may be given them.
+fn check_extension(c: &Call) -> Result<()> {
+    let extension = c.args.iter().find_map(|a| match a.unwrapped() {
+        Expr::Matrix(m) => Some(m.selector.extension),
+        _ => None,
+    });
+    let kind = c.function.kind;
+    let is_rate = matches!(kind, Kind::Rate | Kind::Increase | Kind::Delta);
+    let counts = matches!(kind, Kind::Changes | Kind::Resets);
+    let (word, list) = match extension {
+        Some(Extension::Anchored) if !is_rate && !counts => {
+            ("anchored", "changes, delta, increase, rate, resets")
+        }
+        Some(Extension::Smoothed) if !is_rate => ("smoothed", "delta, increase, rate"),
+        _ => return Ok(()),
+    };
+    let name = c.function.name;
+    refuse(format!(
+        "{word} modifier can only be used with: {list} - not with {name}"
+    ))
+}

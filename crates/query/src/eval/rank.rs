@@ -1,0 +1,273 @@
+//! Aggregations that pick series: `topk`, `bottomk`, `limitk`, `limit_ratio`.
+
+use model::Labels;
+
+use super::grid::{Grid, Row, is_present};
+use super::label_set::Grouping;
+use super::{Evaluator, Result, Sink, refuse};
+use crate::annotations::Note;
+use crate::ast::{Aggregate, AggregateOp};
+
+/// Scalars from here on do not fit 64 bits.
+const INT_MAX: f64 = 9_223_372_036_854_774_784.0;
+
+impl Evaluator<'_> {
+    pub(super) fn stream_ranked(
+        &self,
+        a: &Aggregate,
+        grouping: &Grouping,
+        grid: Grid,
+        sink: &mut Sink<'_>,
+    ) -> Result<()> {
+        let parameter = self.parameter(a, grid)?;
+        let mut rows = self.rows(&a.inner, grid)?;
+        if !self.check_parameter(a, &parameter)? {
+            return Ok(());
+        }
+        let (_, groups) = self.grouped(&rows, grouping);
+        let mut keep = vec![false; rows.len() * grid.count];
+        let mut order = Vec::new();
+        for members in &groups {
+            for (i, k) in parameter.iter().enumerate() {
+                let picked = self.picked(a, &rows, members, i, *k);
+                picked.iter().for_each(|m| keep[m * grid.count + i] = true);
+                if grid.count == 1 {
+                    order.extend(picked);
+                }
+            }
+        }
+        let mut rows: Vec<Option<Row>> = rows.take().into_iter().map(Some).collect();
+        if grid.count > 1 {
+            order = (0..rows.len()).collect();
+        }
+        for number in order {
+            let Some(mut row) = rows[number].take() else {
+                continue;
+            };
+            for i in 0..grid.count {
+                if !keep[number * grid.count + i] {
+                    row.clear(i);
+                }
+            }
+            if !row.is_empty() {
+                sink(row)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses parameters that make no sense; false if nothing can be picked at any step.
+    fn check_parameter(&self, a: &Aggregate, parameter: &[f64]) -> Result<bool> {
+        let largest = parameter.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let smallest = parameter.iter().copied().fold(f64::INFINITY, f64::min);
+        let has_nan = parameter.iter().any(|k| k.is_nan());
+        if a.op == AggregateOp::LimitRatio {
+            if has_nan {
+                return refuse("Ratio value is NaN");
+            }
+            for (given, used) in [(largest, 1.0), (smallest, -1.0)] {
+                if given.abs() > 1.0 && given.signum() == used {
+                    let position = a.parameter.as_ref().map(|p| p.unwrapped().position());
+                    let note = Note::InvalidRatio { given, used };
+                    self.note(&note, position.unwrap_or(a.position));
+                }
+            }
+            return Ok(largest != 0.0 || smallest != 0.0);
+        }
+        if has_nan {
+            return refuse("Parameter value is NaN");
+        }
+        if largest < 1.0 {
+            return Ok(false);
+        }
+        if smallest <= i64::MIN as f64 {
+            return refuse(format!("Scalar value {smallest} underflows int64"));
+        }
+        if largest >= INT_MAX {
+            return refuse(format!("Scalar value {largest} overflows int64"));
+        }
+        Ok(true)
+    }
+
+    /// The rows picked from a group at one step, best first.
+    fn picked(
+        &self,
+        a: &Aggregate,
+        rows: &[Row],
+        members: &[usize],
+        i: usize,
+        parameter: f64,
+    ) -> Vec<usize> {
+        let present = members.iter().copied().filter(|m| rows[*m].has(i));
+        let k = parameter.max(0.0).min(rows.len() as f64) as usize;
+        match a.op {
+            AggregateOp::Limitk => present.take(k).collect(),
+            AggregateOp::LimitRatio => {
+                let ratio = parameter.clamp(-1.0, 1.0);
+                present
+                    .filter(|m| in_share(&rows[*m].labels, ratio))
+                    .collect()
+            }
+            _ => {
+                let largest = a.op == AggregateOp::Topk;
+                let mut heap = Heap {
+                    k,
+                    largest,
+                    entries: Vec::new(),
+                };
+                for m in present {
+                    if is_present(rows[m].floats[i]) {
+                        heap.offer(rows[m].floats[i], m);
+                    } else if k > 0 {
+                        let note = Note::IgnoredInAggregation { op: a.op.as_str() };
+                        self.note(&note, a.position);
+                    }
+                }
+                heap.sorted()
+            }
+        }
+    }
+}
+
+/// Whether a series is in the share of all series that `ratio` asks for: below it from the
+/// bottom, or, if negative, from the top. Decided by the labels alone, so that `r` and `r - 1`
+/// complement each other.
+fn in_share(labels: &Labels, ratio: f64) -> bool {
+    let place = hash(labels) as f64 / u64::MAX as f64;
+    if ratio >= 0.0 {
+        place < ratio || ratio == 1.0
+    } else {
+        place >= 1.0 + ratio
+    }
+}
+
+/// FNV-1a, finished as `MurmurHash3` finishes, so that the high bits depend on all of the labels.
+fn hash(labels: &Labels) -> u64 {
+    let bytes = labels.as_bytes().iter();
+    let mut h = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
+        (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3)
+    });
+    h = (h ^ (h >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    h = (h ^ (h >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    h ^ (h >> 33)
+}
+
+/// A binary heap of at most k values with the worst on top. Among equal values it keeps the ones
+/// Prometheus keeps, which follows from how Go's `container/heap` moves them.
+#[derive(Debug)]
+struct Heap {
+    k: usize,
+    largest: bool,
+    entries: Vec<(f64, usize)>,
+}
+
+impl Heap {
+    /// Whether `a` is worse than `b`; NaN is worse than anything.
+    fn worse(&self, a: usize, b: usize) -> bool {
+        let (a, b) = (self.entries[a].0, self.entries[b].0);
+        a.is_nan() || if self.largest { a < b } else { a > b }
+    }
+
+    fn offer(&mut self, value: f64, row: usize) {
+        if self.entries.len() < self.k {
+            self.entries.push((value, row));
+            self.up(self.entries.len() - 1);
+            return;
+        }
+        let Some((top, _)) = self.entries.first() else {
+            return;
+        };
+        let better = if self.largest {
+            *top < value
+        } else {
+            *top > value
+        };
+        if better || (top.is_nan() && !value.is_nan()) {
+            self.entries[0] = (value, row);
+            self.down(0);
+        }
+    }
+
+    fn up(&mut self, mut i: usize) {
+        while i > 0 {
+            let parent = (i - 1) / 2;
+            if !self.worse(i, parent) {
+                break;
+            }
+            self.entries.swap(i, parent);
+            i = parent;
+        }
+    }
+
+    fn down(&mut self, mut i: usize) {
+        loop {
+            let left = 2 * i + 1;
+            if left >= self.entries.len() {
+                return;
+            }
+            let right = left + 1;
+            let pick = if right < self.entries.len() && self.worse(right, left) {
+                right
+            } else {
+                left
+            };
+            if !self.worse(pick, i) {
+                return;
+            }
+            self.entries.swap(i, pick);
+            i = pick;
+        }
+    }
+
+    /// The rows, best first.
+    fn sorted(mut self) -> Vec<usize> {
+        let largest = self.largest;
+        self.entries
+            .sort_by(|(a, _), (b, _)| match (a.is_nan(), b.is_nan()) {
+                (true, true) => std::cmp::Ordering::Equal,
+                (true, false) => std::cmp::Ordering::Greater,
+                (false, true) => std::cmp::Ordering::Less,
+                _ if largest => b.partial_cmp(a).unwrap_or(std::cmp::Ordering::Equal),
+                _ => a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal),
+            });
+        self.entries.into_iter().map(|(_, row)| row).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_are_kept_and_nan_only_if_there_is_room() {
+        let picked = |largest: bool, k: usize| {
+            let mut heap = Heap {
+                k,
+                largest,
+                entries: Vec::new(),
+            };
+            let values = [3.0, f64::NAN, 1.0, 4.0, 1.5];
+            values
+                .iter()
+                .enumerate()
+                .for_each(|(row, v)| heap.offer(*v, row));
+            heap.sorted()
+        };
+        assert_eq!(picked(true, 2), [3, 0]);
+        assert_eq!(picked(false, 2), [2, 4]);
+        assert_eq!(picked(true, 5), [3, 0, 4, 2, 1]);
+        assert!(picked(true, 0).is_empty());
+    }
+
+    #[test]
+    fn a_share_and_its_complement_are_everything() {
+        for i in 0..200 {
+            let labels = Labels::from_pairs([("i", i.to_string())]);
+            assert_ne!(in_share(&labels, 0.3), in_share(&labels, -0.7));
+            assert!(in_share(&labels, 1.0) && in_share(&labels, -1.0));
+        }
+        let labels = |i: i32| Labels::from_pairs([("i", i.to_string())]);
+        let count = (0..1000).filter(|i| in_share(&labels(*i), 0.3)).count();
+        assert!((200..400).contains(&count), "{count}");
+    }
+}

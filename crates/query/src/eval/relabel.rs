@@ -1,0 +1,96 @@
+//! Functions that change labels: they look at no sample.
+
+use model::{Labels, METRIC_NAME};
+use regex::Regex;
+
+use super::grid::{Grid, Row};
+use super::{Evaluator, Result, Sink, refuse};
+use crate::ast::{Call, Expr};
+
+/// Compiled size a regular expression may reach, bytes.
+const REGEX_BYTES_MAX: usize = 1 << 20;
+
+/// The value of a string literal.
+pub(super) fn text(expr: &Expr) -> Result<&str> {
+    match expr.unwrapped() {
+        Expr::Text(t) => Ok(&t.value),
+        other => refuse(format!("expected a string literal, got {other}")),
+    }
+}
+
+/// Labels may have any name that is not empty.
+pub(super) fn is_label_name(name: &str) -> bool {
+    !name.is_empty()
+}
+
+fn anchored(pattern: &str) -> Result<Regex> {
+    let built = regex::RegexBuilder::new(&format!("^(?s:{pattern})$"))
+        .size_limit(REGEX_BYTES_MAX)
+        .build();
+    match built {
+        Ok(regex) => Ok(regex),
+        Err(_) => refuse(format!(
+            "invalid regular expression in label_replace(): {pattern}"
+        )),
+    }
+}
+
+impl Evaluator<'_> {
+    pub(super) fn label_replace(&self, c: &Call, grid: Grid, sink: &mut Sink<'_>) -> Result<()> {
+        let [target, replacement, source, pattern] =
+            [&c.args[1], &c.args[2], &c.args[3], &c.args[4]].map(text);
+        let (target, replacement, source) = (target?, replacement?, source?);
+        let regex = anchored(pattern?)?;
+        if !is_label_name(target) {
+            let message = "invalid destination label name in label_replace(): ";
+            return refuse(format!("{message}{target}"));
+        }
+        self.relabel(&c.args[0], grid, target, sink, |labels| {
+            let value = labels.get(source).unwrap_or_default();
+            let found = regex.captures(value)?;
+            let mut expanded = String::new();
+            found.expand(replacement, &mut expanded);
+            Some(expanded)
+        })
+    }
+
+    pub(super) fn label_join(&self, c: &Call, grid: Grid, sink: &mut Sink<'_>) -> Result<()> {
+        let (target, separator) = (text(&c.args[1])?, text(&c.args[2])?);
+        let sources = c.args[3..].iter().map(text).collect::<Result<Vec<_>>>()?;
+        if let Some(bad) = sources.iter().find(|name| !is_label_name(name)) {
+            return refuse(format!("invalid source label name in label_join(): {bad}"));
+        }
+        if !is_label_name(target) {
+            return refuse(format!(
+                "invalid destination label name in label_join(): {target}"
+            ));
+        }
+        self.relabel(&c.args[0], grid, target, sink, |labels| {
+            let values: Vec<&str> = sources
+                .iter()
+                .map(|s| labels.get(s).unwrap_or_default())
+                .collect();
+            Some(values.join(separator))
+        })
+    }
+
+    /// Sets one label of every row to what `value` makes of its labels, if it makes something.
+    fn relabel(
+        &self,
+        inner: &Expr,
+        grid: Grid,
+        target: &str,
+        sink: &mut Sink<'_>,
+        value: impl Fn(&Labels) -> Option<String>,
+    ) -> Result<()> {
+        let mut rows = self.rows(inner, grid)?;
+        for row in rows.iter_mut() {
+            if let Some(value) = value(&row.labels) {
+                row.labels = row.labels.with(target, &value);
+                row.drop_name &= target != METRIC_NAME;
+            }
+        }
+        let rows: Vec<Row> = super::merged(rows.take())?;
+        rows.into_iter().try_for_each(sink)
+    }
+}
