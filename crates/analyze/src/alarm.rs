@@ -1,19 +1,27 @@
 //! When to tell: from severities, point by point, to incidents, within a budget.
 //!
 //! An incident opens when the severity reaches a threshold and closes after a calm stretch below
-//! half of it (hysteresis); then the series is silent for a while (refractory time). The threshold
-//! starts where calibrated severities would reach it as often as the budget allows, and adapts as
-//! adaptive conformal inference does (Gibbs & Candès 2021): each incident raises it, and it
-//! sinks back with time.
+//! half of it (hysteresis); then the series is silent for a while (refractory time). The
+//! threshold is where calibrated severities of independent points would come a few times as often
+//! as the budget allows. Handicaps do the rest: each kind of evidence has one, taken off its
+//! severity, that adapts as adaptive conformal inference does (Gibbs & Candès 2021). An incident
+//! raises the handicap of the evidence that caused it, much if it was near the threshold, as false
+//! ones mostly are, and hardly if it was beyond doubt; with time it sinks back.
 
 /// Milliseconds in a week.
 const WEEK_MS: f32 = 604_800_000.0;
-/// What an incident adds to the threshold: the next must be about three times as improbable.
-const RAISE: f32 = 0.6;
-/// Weeks in which a raise falls to 37 %, with a budget of one a week.
-const MEMORY_WEEKS: f32 = 1.0;
-/// Highest threshold, so that a plain catastrophe is always told.
-const MAX_RAISE: f32 = 6.0;
+/// How far below the budget's severity the threshold lies, decades: exceedances come in clusters,
+/// and the handicaps hold back what is too much.
+const LENIENCE: f32 = 0.4;
+/// Least threshold, however long the interval.
+const LEAST_THRESHOLD: f32 = 2.0;
+/// What an incident just at the threshold adds to a handicap, decades; ten times less for each
+/// decade beyond.
+const RAISE: f32 = 1.0;
+/// Highest handicap, so that a plain catastrophe is always told.
+const MAX_HANDICAP: f32 = 6.0;
+/// Handicap of evidence whose tail is not yet known well.
+const FIRST_HANDICAP: f32 = 0.7;
 /// Points below half the threshold that end an incident.
 const CALM_POINTS: u16 = 8;
 /// An incident of this many points, and of at least [`MAX_INCIDENT_MS`], has become the normal
@@ -32,8 +40,6 @@ pub enum Event {
     Opened,
     /// Part of the open incident.
     Ongoing,
-    /// The incident outlived what counts as one: this is normal now.
-    Adopted,
 }
 
 /// The budget a controller works to.
@@ -45,10 +51,10 @@ pub struct Budget {
     pub refractory_ms: i64,
 }
 
-/// The alarm controller of one series.
-#[derive(Debug, Clone, Default)]
-pub struct Alarm {
-    raise: f32,
+/// The alarm controller of one series with `KINDS` kinds of evidence.
+#[derive(Debug, Clone)]
+pub struct Alarm<const KINDS: usize> {
+    handicaps: [f32; KINDS],
     last_ms: i64,
     silent_until_ms: i64,
     incident: Option<Incident>,
@@ -61,46 +67,60 @@ struct Incident {
     calm: u16,
 }
 
-impl Alarm {
-    /// The severity that opens an incident now, for a series with this sampling interval.
+/// The severity from which a point opens an incident, at this sampling interval.
+#[must_use]
+pub fn threshold(interval_ms: f32, budget: Budget) -> f32 {
+    let points = WEEK_MS / interval_ms.max(1.0) / budget.per_week;
+    (points.log10() - LENIENCE).max(LEAST_THRESHOLD)
+}
+
+impl<const KINDS: usize> Alarm<KINDS> {
+    /// Nothing told yet.
     #[must_use]
-    pub fn threshold(&self, interval_ms: f32, budget: Budget) -> f32 {
-        (WEEK_MS / interval_ms / budget.per_week).max(100.0).log10() + self.raise
+    pub fn new() -> Self {
+        Self {
+            handicaps: [FIRST_HANDICAP; KINDS],
+            last_ms: 0,
+            silent_until_ms: i64::MIN,
+            incident: None,
+        }
     }
 
-    /// Whether an incident is open.
+    /// Decades to take off the severity of each kind of evidence.
     #[must_use]
-    pub fn is_open(&self) -> bool {
-        self.incident.is_some()
+    pub fn handicaps(&self) -> &[f32; KINDS] {
+        &self.handicaps
     }
 
-    /// Takes the next point's severity; `armed` is false while there is too little history.
+    /// Takes the next point's severity; `leading` is the evidence that contributed most; an
+    /// incident opens only when `armed`.
     pub fn observe(
         &mut self,
         time_ms: i64,
         severity: f32,
+        leading: usize,
         interval_ms: f32,
         budget: Budget,
         armed: bool,
     ) -> Event {
-        let passed = (time_ms - self.last_ms).max(0) as f32;
-        self.last_ms = time_ms;
-        self.raise *= 1.0 - (passed * budget.per_week / (MEMORY_WEEKS * WEEK_MS)).min(1.0);
-        let threshold = self.threshold(interval_ms, budget);
+        self.fade(time_ms, budget);
+        let threshold = threshold(interval_ms, budget);
         if let Some(incident) = &mut self.incident {
-            let event = incident.observe(time_ms, severity >= threshold / 2.0);
-            if event != Event::Ongoing {
-                let pause = budget
-                    .refractory_ms
-                    .max(REFRACTORY_POINTS * interval_ms as i64);
-                self.silent_until_ms = time_ms + pause;
-                self.incident = None;
+            if incident.goes_on(time_ms, severity >= threshold / 2.0) {
+                return Event::Ongoing;
             }
-            return event;
+            let pause = budget
+                .refractory_ms
+                .max(REFRACTORY_POINTS * interval_ms as i64);
+            self.silent_until_ms = time_ms.saturating_add(pause);
+            self.incident = None;
+            return Event::Calm;
         }
         if !armed || severity < threshold || time_ms < self.silent_until_ms {
             return Event::Calm;
         }
+        let raised = self.handicaps[leading] + RAISE * 10_f32.powf(threshold - severity);
+        self.handicaps[leading] = raised.min(MAX_HANDICAP);
         self.incident = Some(Incident {
             since_ms: time_ms,
             points: 1,
@@ -108,18 +128,32 @@ impl Alarm {
         });
         Event::Opened
     }
+
+    /// Handicaps fall to 37 % in the time in which the budget allows one incident.
+    fn fade(&mut self, time_ms: i64, budget: Budget) {
+        let passed = time_ms.saturating_sub(self.last_ms).max(0) as f32;
+        let keep = if self.last_ms == 0 {
+            1.0
+        } else {
+            1.0 - passed * budget.per_week / WEEK_MS
+        };
+        self.handicaps.iter_mut().for_each(|h| *h *= keep.max(0.0));
+        self.last_ms = time_ms;
+    }
+}
+
+impl<const KINDS: usize> Default for Alarm<KINDS> {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Incident {
-    fn observe(&mut self, time_ms: i64, severe: bool) -> Event {
+    fn goes_on(&mut self, time_ms: i64, severe: bool) -> bool {
         self.points += 1;
         self.calm = if severe { 0 } else { self.calm + 1 };
-        if self.calm >= CALM_POINTS {
-            Event::Calm
-        } else if self.points >= MAX_INCIDENT_POINTS && time_ms - self.since_ms >= MAX_INCIDENT_MS {
-            Event::Adopted
-        } else {
-            Event::Ongoing
-        }
+        let lasting =
+            self.points >= MAX_INCIDENT_POINTS && time_ms - self.since_ms >= MAX_INCIDENT_MS;
+        self.calm < CALM_POINTS && !lasting
     }
 }

@@ -216,12 +216,8 @@ impl Entry {
             None => Some(value),
         };
         let Some(value) = value else { return };
-        for report in self
-            .detector
-            .observe(time_ms, value, config)
-            .into_iter()
-            .flatten()
-        {
+        let reports = self.detector.observe(time_ms, value, config);
+        for report in reports.anomaly.into_iter().chain(reports.change_point) {
             out.push(self.finding(time_ms, report));
         }
     }

@@ -84,19 +84,29 @@ impl Autoregress {
         let (mut factor, mut weights) = ([0.0; ENTRIES], [0.0; TERMS]);
         for i in 0..TERMS {
             for j in 0..=i {
-                let known: f64 = (0..j).map(|k| factor[row(i) + k] * factor[row(j) + k]).sum();
+                let known: f64 = (0..j)
+                    .map(|k| factor[row(i) + k] * factor[row(j) + k])
+                    .sum();
                 let left = self.moments[row(i) + j] - known;
-                factor[row(i) + j] =
-                    if i == j { (left + ridge).sqrt() } else { left / factor[row(j) + j] };
+                factor[row(i) + j] = if i == j {
+                    (left + ridge).sqrt()
+                } else {
+                    left / factor[row(j) + j]
+                };
             }
             let known: f64 = (0..i).map(|k| factor[row(i) + k] * weights[k]).sum();
             weights[i] = (self.products[i] - known) / factor[row(i) + i];
         }
         for i in (0..TERMS).rev() {
-            let known: f64 = (i + 1..TERMS).map(|k| factor[row(k) + i] * weights[k]).sum();
+            let known: f64 = (i + 1..TERMS)
+                .map(|k| factor[row(k) + i] * weights[k])
+                .sum();
             weights[i] = (weights[i] - known) / factor[row(i) + i];
         }
-        debug_assert!(weights.iter().all(|w| w.is_finite()), "a ridge keeps moments definite");
+        debug_assert!(
+            weights.iter().all(|w| w.is_finite()),
+            "a ridge keeps moments definite"
+        );
         self.weights = weights;
     }
 }
@@ -118,7 +128,10 @@ mod tests {
         let mut errors = Vec::new();
         for t in 10..200_000 {
             let mut features = [0.1; TERMS];
-            LAGS[1..].iter().zip(&mut features).for_each(|(lag, f)| *f = wave(t - lag) - wave(t - 1));
+            LAGS[1..]
+                .iter()
+                .zip(&mut features)
+                .for_each(|(lag, f)| *f = wave(t - lag) - wave(t - 1));
             let change = wave(t) - wave(t - 1);
             errors.push((change - model.predict(&features)).abs());
             model.learn(&features, change, 1.0);

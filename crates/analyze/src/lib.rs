@@ -8,12 +8,16 @@ pub mod alarm;
 pub mod analyzer;
 pub mod autoregress;
 pub mod changepoint;
+pub mod channel;
 pub mod config;
 pub mod detector;
+pub mod expectation;
 pub mod forecast;
 pub mod rate;
+pub mod rhythm;
 pub mod season;
 pub mod sentence;
+pub mod shift;
 pub mod tail;
 
 pub use analyzer::{Analyzer, Stats};

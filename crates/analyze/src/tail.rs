@@ -88,7 +88,11 @@ impl Tail {
         if self.calm >= CALM {
             self.cluster = 0;
         }
-        self.calm = if above { 0 } else { self.calm.saturating_add(1) };
+        self.calm = if above {
+            0
+        } else {
+            self.calm.saturating_add(1)
+        };
         self.cluster = self.cluster.saturating_add(u8::from(above));
         if above && self.cluster > MAX_CLUSTER {
             return;

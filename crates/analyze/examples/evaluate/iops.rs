@@ -20,7 +20,10 @@ pub(crate) fn evaluate() {
         let id = line.split(',').next().expect("an id");
         sets.push((
             id.to_owned(),
-            data::rows(&folder.join(format!("{id}.csv.gz"))).iter().map(|r| parse(r)).collect::<Vec<Point>>(),
+            data::rows(&folder.join(format!("{id}.csv.gz")))
+                .iter()
+                .map(|r| parse(r))
+                .collect::<Vec<Point>>(),
         ));
     }
     let (mut ours, mut z) = (Vec::new(), Vec::new());
@@ -29,16 +32,6 @@ pub(crate) fn evaluate() {
         println!("{} {}", &id[..8], run.line());
         ours.push(run);
         z.push(z_on(rows));
-    }
-    if std::env::args().any(|a| a == "parts") {
-        let names = ["p ar","p slow","p med","z ar","z slow","z med","r ar","r slow","r med","burst","comb","diff"];
-        for (p, name) in names.iter().enumerate() {
-            let runs: Vec<Run> = sets.iter().map(|(_, rows)| part_on(rows, p)).collect();
-            print!("{name:8}");
-            for r in &runs { print!(" {:.3}", r.auc_pr()); }
-            println!(" | {:.3} best {:.2}", runs.iter().map(Run::auc_pr).sum::<f64>()/15.0, score::best_recall(&runs));
-            println!("        {}", score::own_levels(&runs));
-        }
     }
     score::table("ours", &ours);
     score::table("z-score of 4", &z);
@@ -69,7 +62,7 @@ fn ours_on(rows: &[Point]) -> Run {
     for &(time, value, label, test) in rows {
         let reports = detector.observe(time, value, &config);
         if test {
-            run.push(time, label, detector.severity(), reports[0].is_some());
+            run.push(time, label, detector.severity(), reports.anomaly.is_some());
         }
     }
     run
@@ -96,19 +89,6 @@ fn random_on(rows: &[Point]) -> Run {
         let p = ((state >> 40) as f32 + 0.5) / 16_777_216.0;
         if test {
             run.push(time, label, -p.log10(), p < 1e-4);
-        }
-    }
-    run
-}
-
-fn part_on(rows: &[Point], p: usize) -> Run {
-    let config = Config::default();
-    let mut detector = Detector::new();
-    let mut run = Run::default();
-    for &(time, value, label, test) in rows {
-        detector.observe(time, value, &config);
-        if test {
-            run.push(time, label, detector.parts[p], false);
         }
     }
     run

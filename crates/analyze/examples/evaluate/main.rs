@@ -11,7 +11,11 @@ mod score;
 fn main() {
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let wants = |name: &str| asked.is_empty() || asked.iter().any(|a| a == name);
-    let parts: [(&str, fn()); 3] = [("noise", noise::evaluate), ("iops", iops::evaluate), ("nab", nab::evaluate)];
+    let parts: [(&str, fn()); 3] = [
+        ("noise", noise::evaluate),
+        ("iops", iops::evaluate),
+        ("nab", nab::evaluate),
+    ];
     for (name, evaluate) in parts {
         if wants(name) {
             println!("== {name}");

@@ -55,16 +55,6 @@ pub(crate) fn evaluate() {
         }
     }
     sweep("ours, NAB's way", &cases, &severities);
-    if std::env::args().any(|a| a == "parts") {
-        for p in 0..12 {
-            let part: Vec<Vec<f32>> = cases.iter().map(|case| {
-                let config = Config::default();
-                let mut detector = Detector::new();
-                case.times_ms.iter().zip(&case.values).map(|(t, v)| { detector.observe(*t, *v, &config); detector.parts[p] }).collect()
-            }).collect();
-            sweep(&format!("part {p}"), &cases, &part);
-        }
-    }
     sweep(
         "z-score",
         &cases,
@@ -112,7 +102,7 @@ fn run(case: &Case) -> (Vec<f32>, Vec<usize>) {
     for (i, (time, value)) in case.times_ms.iter().zip(&case.values).enumerate() {
         let told = detector.observe(*time, *value, &config);
         severities.push(detector.severity());
-        if told[0].is_some() {
+        if told.anomaly.is_some() {
             incidents.push(i);
         }
     }

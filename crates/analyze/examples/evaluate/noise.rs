@@ -44,8 +44,8 @@ fn count(draw: fn(&mut State) -> f64, seed: u64) -> (u32, u32) {
     for minute in 0..POINTS {
         state.minute = minute;
         let told = detector.observe(minute * 60_000, draw(&mut state), &config);
-        anomalies += u32::from(told[0].is_some());
-        shifts += u32::from(told[1].is_some());
+        anomalies += u32::from(told.anomaly.is_some());
+        shifts += u32::from(told.change_point.is_some());
     }
     (anomalies, shifts)
 }
@@ -59,7 +59,11 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { bits: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1, last: 0.0, minute: 0 }
+        Self {
+            bits: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
+            last: 0.0,
+            minute: 0,
+        }
     }
 
     /// SplitMix64, as a number in (0, 1).

@@ -203,20 +203,6 @@ pub(crate) fn best_recall(runs: &[Run]) -> f64 {
     best
 }
 
-pub(crate) fn own_levels(runs: &[Run]) -> String {
-    let mut text = String::new();
-    for run in runs {
-        let mut best = (0.0, 0.0_f32);
-        for level in (10..200).map(|l| l as f32 * 0.1) {
-            let c = run.count(&run.alarms_at(level));
-            let recall = c.found as f64 / c.events.max(1) as f64;
-            if c.false_alarms as f64 / c.weeks <= 1.0 && recall > best.0 { best = (recall, level); }
-        }
-        text += &format!(" {:.2}@{:.1}", best.0, best.1);
-    }
-    text
-}
-
 fn interval(values: &[f64]) -> String {
     let mut state = 1_u64;
     let mut draw = || {
