@@ -212,3 +212,21 @@ fn every_upstream_query_is_parsed_and_can_be_fixed_in_time() {
         faults.join("\n")
     );
 }
+
+#[test]
+fn our_own_scripts_pass() {
+    let scripts = scripts(&manifest_dir().join("tests/testdata"));
+    assert!(
+        !scripts.is_empty(),
+        "our own scripts are part of the repository"
+    );
+    let reports = run_all(&scripts);
+    tell(&table(&reports));
+    let failures = failures(&reports);
+    assert!(
+        failures.is_empty(),
+        "{} cases fail:{}",
+        failures.len(),
+        told(failures.iter())
+    );
+}
