@@ -23,10 +23,12 @@ const KINDS: usize = RESIDUALS + 1;
 const WEIGHTS: [f32; KINDS] = [0.79, 0.07, 0.07, 0.07];
 /// A series must have moved this often before its moves can be surprising.
 const MIN_MOVES: u32 = 30;
+/// Values are clipped here: the season is kept in single precision, and squares stay finite.
+const LARGEST: f64 = 1e30;
 /// Points before the burst is learned.
 const SETTLED: u32 = 20;
 /// An incident this many decades beyond the threshold is no part of the usual tail.
-const BEYOND_DOUBT: f32 = 1.0;
+const BEYOND_DOUBT: f32 = 2.0;
 
 /// Something worth telling about a series.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,6 +91,7 @@ impl Detector {
 
     /// Judges the next point and learns it; `time_ms` rises, `value` is finite.
     pub fn observe(&mut self, time_ms: i64, value: f64, config: &Config) -> Reports {
+        let value = value.clamp(-LARGEST, LARGEST);
         self.rhythm.observe(time_ms, value);
         if self.rhythm.points == 1 {
             self.expectation.start(value);
@@ -96,6 +99,7 @@ impl Detector {
         let view = self.expectation.view(time_ms, value, &self.rhythm);
         let anomaly = self.judge(time_ms, value, &view, config);
         let change_point = self.judge_level(time_ms, value, &view, config);
+        self.expectation.learn_season(time_ms, value, &self.rhythm);
         self.expectation.push(value, &view);
         Reports {
             anomaly,
@@ -119,7 +123,7 @@ impl Detector {
             .alarm
             .observe(time_ms, severity, leading, interval_ms, budget, armed)
         {
-            Event::Calm => self.learn(time_ms, value, view, burst),
+            Event::Calm => self.learn(value, view, burst),
             Event::Ongoing => {}
             Event::Opened => {
                 let threshold = alarm::threshold(interval_ms, budget);
@@ -150,7 +154,7 @@ impl Detector {
         (sum.log10().clamp(0.0, MAX_SEVERITY), leading)
     }
 
-    fn learn(&mut self, time_ms: i64, value: f64, view: &View, burst: f32) {
+    fn learn(&mut self, value: f64, view: &View, burst: f32) {
         if self.rhythm.points > SETTLED {
             self.burst.learn(burst);
         }
@@ -158,8 +162,7 @@ impl Detector {
         for (channel, residual) in self.channels.iter_mut().zip(view.residuals) {
             channel.learn(residual, view.floor, self.rhythm.points);
         }
-        self.expectation
-            .learn(time_ms, value, view, scale, &self.rhythm);
+        self.expectation.learn(value, view, scale, &self.rhythm);
     }
 
     fn report(&self, value: f64, view: &View, threshold: f32) -> Report {

@@ -153,8 +153,8 @@ impl Expectation {
         around[LOCAL / 2]
     }
 
-    /// Learns a point; `scale` is the usual size of the first residual.
-    pub fn learn(&mut self, time_ms: i64, value: f64, view: &View, scale: f64, rhythm: &Rhythm) {
+    /// Learns a point of no incident; `scale` is the usual size of the first residual.
+    pub fn learn(&mut self, value: f64, view: &View, scale: f64, rhythm: &Rhythm) {
         let count = f64::from(rhythm.points).min(MEMORY);
         let limit = CLIP * view.unit;
         let change = value - self.raw[0];
@@ -174,6 +174,13 @@ impl Expectation {
         self.plain_loss += (residual.abs().min(limit) - self.plain_loss) / count;
         if let Some(s) = &mut self.seasonal {
             s.learn(value, view, scale);
+        }
+    }
+
+    /// Learns the time of day, also during incidents: a peak that comes every day must not stay
+    /// an incident because it began as one. Each day's share is clipped.
+    pub fn learn_season(&mut self, time_ms: i64, value: f64, rhythm: &Rhythm) {
+        if let Some(s) = &mut self.seasonal {
             s.season.learn(time_ms, value, self.spread);
         } else if rhythm.points >= SEASON_AFTER
             && rhythm.interval_ms <= season::MAX_INTERVAL_MS as f32

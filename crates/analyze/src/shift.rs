@@ -14,6 +14,8 @@ const DRIFT: f64 = 0.5;
 const CLIP: f64 = 3.0;
 /// Siegmund's correction for the overshoot.
 const OVERSHOOT: f64 = 1.166;
+/// Means that make the new level; fewer than any clipped sum needs to reach the bound.
+const LATEST: usize = 4;
 /// Means over which level, spread and autocorrelation are averaged.
 const MEMORY: f64 = 300.0;
 /// Means needed before anything is told, and after a change until the level is known again.
@@ -53,32 +55,25 @@ pub struct Shift {
     square: f64,
     product: f64,
     raise: f64,
+    /// The last means: what the series moved to.
+    latest: [f64; LATEST],
     up: Run,
     down: Run,
 }
 
-/// One side of the CUSUM: its sum, and what it was made of.
+/// One side of the CUSUM: its sum, and when it left 0.
 #[derive(Debug, Clone, Copy, Default)]
 struct Run {
     sum: f64,
     since_ms: i64,
-    total: f64,
-    blocks: f64,
 }
 
 impl Run {
-    fn observe(&mut self, start_ms: i64, value: f64, z: f64) {
+    fn observe(&mut self, start_ms: i64, z: f64) {
         if self.sum == 0.0 {
-            *self = Self {
-                sum: 0.0,
-                since_ms: start_ms,
-                total: 0.0,
-                blocks: 0.0,
-            };
+            self.since_ms = start_ms;
         }
         self.sum = (self.sum + z - DRIFT).max(0.0);
-        self.total += value;
-        self.blocks += 1.0;
     }
 }
 
@@ -97,6 +92,7 @@ impl Shift {
             square: 0.0,
             product: 0.0,
             raise: 0.0,
+            latest: [0.0; LATEST],
             up: Run::default(),
             down: Run::default(),
         }
@@ -129,13 +125,15 @@ impl Shift {
 
     fn block(&mut self, mean: f64, floor: f64, blocks_a_change: f64) -> Option<Move> {
         self.count += 1.0;
+        self.latest.rotate_right(1);
+        self.latest[0] = mean;
         if self.count < 2.0 {
             self.level = mean;
         }
         let sigma = (self.spread * ABSOLUTE_TO_SIGMA).max(floor);
         let z = ((mean - self.level) / sigma).clamp(-CLIP, CLIP);
         let found = if self.count > MIN_BLOCKS {
-            self.judge(mean, z, blocks_a_change)
+            self.judge(z, blocks_a_change)
         } else {
             None
         };
@@ -146,11 +144,11 @@ impl Shift {
         found
     }
 
-    fn judge(&mut self, mean: f64, z: f64, blocks_a_change: f64) -> Option<Move> {
+    fn judge(&mut self, z: f64, blocks_a_change: f64) -> Option<Move> {
         let phi = (self.product / self.square.max(f64::MIN_POSITIVE)).clamp(0.0, MAX_PHI);
         let z = z / ((1.0 + phi) / (1.0 - phi)).sqrt();
-        self.up.observe(self.block_ms, mean, z);
-        self.down.observe(self.block_ms, mean, -z);
+        self.up.observe(self.block_ms, z);
+        self.down.observe(self.block_ms, -z);
         let run = if self.up.sum >= self.down.sum {
             self.up
         } else {
@@ -159,7 +157,7 @@ impl Shift {
         if run.sum < bound(blocks_a_change) + self.raise {
             return None;
         }
-        let after = run.total / run.blocks;
+        let after = self.latest.iter().sum::<f64>() / LATEST as f64;
         let severity = run.sum * 2.0 * DRIFT * std::f64::consts::LOG10_E;
         let found = Move {
             since_ms: run.since_ms,
@@ -215,8 +213,8 @@ fn bound(run_length: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Published average run lengths of the one-sided CUSUM with k = 0.5: 465 at h = 4, 931 at
-    /// h = 5 two-sided halves (Montgomery, Statistical Quality Control, table 9.3).
+    /// Average run lengths of the two-sided CUSUM with k = 0.5: 168 at h = 4, 465 at h = 5
+    /// (Montgomery, Introduction to Statistical Quality Control, table 9.3).
     #[test]
     fn the_bound_agrees_with_published_run_lengths() {
         assert!((bound(168.0) - 4.0).abs() < 0.1, "{}", bound(168.0));
