@@ -4,12 +4,11 @@
 //! [`model::Histogram`]; here are free functions over it, a file for each kind of question:
 //! [`buckets`] walks, [`frame`] brings two histograms to one resolution, [`arithmetic`] computes,
 //! [`sum`] adds many with compensation, [`reset`] compares two samples of a counter, [`quantile`],
-//! [`fraction`], [`spread`] and [`trim`] estimate from the buckets, [`classic`] does for buckets by
-//! `le`, [`custom`] converts them, [`text`] writes, [`validate`] refuses what is no histogram.
+//! [`fraction`], [`spread`] and [`trim`] estimate from the buckets, [`custom`] converts classic
+//! buckets, [`text`] writes, [`validate`] refuses what is no histogram.
 
 pub mod arithmetic;
 pub mod buckets;
-pub mod classic;
 pub mod custom;
 pub mod fraction;
 pub mod frame;

@@ -4,7 +4,7 @@
 //! (1974), 39-51): 1 + 1e100 + 1 - 1e100 is 2. The mean is the sum divided once, until the sum
 //! would overflow; from there on it is a running mean.
 
-use model::Histogram;
+use model::{Histogram, ResetHint};
 
 use super::{
     Incompatible, Notes,
@@ -19,7 +19,18 @@ pub struct HistogramSum {
     total: Histogram,
     /// What rounding took from `total`: a histogram of the same layout.
     lost: Histogram,
+    /// Whether any of the histograms said "reset", and whether any said "not reset": together a
+    /// conflict, whatever came between.
+    resets_said: (bool, bool),
     notes: Notes,
+}
+
+/// What a hint says in [`HistogramSum::resets_said`].
+fn said((reset, not_reset): (bool, bool), hint: ResetHint) -> (bool, bool) {
+    (
+        reset || hint == ResetHint::Reset,
+        not_reset || hint == ResetHint::NotReset,
+    )
 }
 
 impl HistogramSum {
@@ -29,6 +40,7 @@ impl HistogramSum {
         Self {
             total: first.clone(),
             lost: zeroed(first),
+            resets_said: said((false, false), first.reset_hint),
             notes: Notes::default(),
         }
     }
@@ -39,12 +51,12 @@ impl HistogramSum {
         frame.apply(&mut self.total);
         frame.apply(&mut self.lost);
         let other = frame.view(other);
-        let (hint, reset_conflict) = joint_hint(self.total.reset_hint, other.reset_hint);
-        self.total.reset_hint = hint;
+        (self.total.reset_hint, _) = joint_hint(self.total.reset_hint, other.reset_hint);
+        self.resets_said = said(self.resets_said, other.reset_hint);
         self.align(&other);
         self.add_aligned(&other);
         let notes = Notes {
-            reset_conflict,
+            reset_conflict: self.resets_said == (true, true),
             bounds_reconciled: frame.bounds_reconciled,
         };
         self.notes = self.notes.and(notes);
@@ -239,6 +251,20 @@ mod tests {
         }
         let total = total.finish();
         assert_eq!((total.count, total.sum), (10.0, 2.0));
+    }
+
+    #[test]
+    fn contradicting_hints_are_noted_in_any_order() {
+        let hinted = |reset_hint| Histogram {
+            reset_hint,
+            ..of(1.0, 1.0)
+        };
+        let mut total = HistogramSum::new(&hinted(ResetHint::NotReset));
+        total.add(&hinted(ResetHint::Gauge)).unwrap();
+        assert!(!total.notes().reset_conflict);
+        total.add(&hinted(ResetHint::Reset)).unwrap();
+        assert!(total.notes().reset_conflict);
+        assert_eq!(total.finish().reset_hint, ResetHint::Gauge);
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub fn trim(h: &Histogram, value: f64, keep: Keep) -> Histogram {
     let parts: Vec<(Bucket, Kept)> = all(h)
         .into_iter()
         .filter(|b| b.count != 0.0)
-        .map(|b| (b, part(&settle_zero(b, h), value, keep, h)))
+        .map(|b| (b, part(&b, value, keep, h)))
         .collect();
     if parts
         .iter()
@@ -86,8 +86,15 @@ fn part(bucket: &Bucket, value: f64, keep: Keep, h: &Histogram) -> Kept {
         middle: 0.0,
     };
     if is_custom(h) && (lower.is_infinite() || upper.is_infinite()) {
-        return endless(bucket, value, keep).map_or(none, whole);
+        // A first bucket that ends above zero starts there, but for values below zero, which no
+        // longer tell where its observations are.
+        let starts_at_zero = lower.is_infinite() && upper.is_finite() && upper > 0.0;
+        if !(starts_at_zero && value >= 0.0) {
+            return endless(bucket, value, keep).map_or(none, whole);
+        }
     }
+    let bucket = &settle_zero(*bucket, h);
+    let Bucket { lower, upper, .. } = *bucket;
     match keep {
         Keep::Below if value >= upper => whole(middle(bucket, h)),
         Keep::Below if value <= lower => none,
@@ -123,6 +130,7 @@ fn endless(bucket: &Bucket, value: f64, keep: Keep) -> Option<f64> {
     match (lower == f64::NEG_INFINITY, upper == f64::INFINITY, keep) {
         (true, true, Keep::Below) => (value == f64::INFINITY).then_some(0.0),
         (true, true, Keep::Above) => (value == f64::NEG_INFINITY).then_some(0.0),
+        (true, _, Keep::Below) if upper > 0.0 => None,
         (true, _, Keep::Below) => (value > f64::NEG_INFINITY).then_some(value.min(upper)),
         (true, _, Keep::Above) => (value == f64::NEG_INFINITY).then_some(upper),
         (_, _, Keep::Below) => (value == f64::INFINITY).then_some(lower),
@@ -201,5 +209,12 @@ mod tests {
         check(split, Below, -10.0, "{{sum:-10 count:1}}");
         check(split, Above, -10.0, "{{sum:-500 count:100}}");
         check(split, Above, 10.0, "{{sum:1000 count:100}}");
+        let above_zero = "{{schema:-53 sum:33 count:101 custom_values:[5] buckets:[1 100]}}";
+        check(above_zero, Above, -10.0, "{{sum:500 count:100}}");
+        check(above_zero, Above, 2.0, "{{sum:502.1 count:100.6}}");
+        check(above_zero, Below, -10.0, "{{}}");
+        let only = "{{schema:-53 sum:100 count:100 buckets:[100]}}";
+        check(only, Above, 10.0, "{{}}");
+        check(only, Above, f64::NEG_INFINITY, only);
     }
 }
