@@ -25,6 +25,8 @@ pub(crate) struct Dispatcher {
     pub(crate) mix: Mix,
     choices: Rng,
     requests: Rng,
+    /// When the CPU time was last read: it costs a system call.
+    cpu_read: Duration,
 }
 
 impl Dispatcher {
@@ -33,12 +35,14 @@ impl Dispatcher {
             Rng::stream(seed, &[CHOICES]),
             Rng::stream(seed, &[REQUESTS]),
         );
+        let cpu_read = Duration::ZERO;
         Self {
             shared,
             schedule,
             mix,
             choices,
             requests,
+            cpu_read,
         }
     }
 
@@ -51,7 +55,7 @@ impl Dispatcher {
             self.follow_rate(now);
             match self.schedule.next() {
                 Some(intended) if intended <= now => self.hand_on(intended),
-                next => self.sleep(next.map_or(SLEEP_MAX, |at| at - now)),
+                next => self.sleep(now, next.map_or(SLEEP_MAX, |at| at - now)),
             }
         }
     }
@@ -83,8 +87,11 @@ impl Dispatcher {
         self.schedule.advance();
     }
 
-    fn sleep(&self, time: Duration) {
-        self.shared.recorder.cpu(Thread::Clock, thread_cpu());
+    fn sleep(&mut self, now: Duration, time: Duration) {
+        if now >= self.cpu_read + SLEEP_MAX {
+            self.cpu_read = now;
+            self.shared.recorder.cpu(Thread::Clock, thread_cpu());
+        }
         std::thread::park_timeout(time.min(SLEEP_MAX));
     }
 }
