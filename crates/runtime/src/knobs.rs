@@ -5,7 +5,10 @@
 
 mod convert;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use axum::{
     Json, Router,
@@ -54,7 +57,7 @@ impl Service {
         Self {
             shared: Arc::new(Shared {
                 name: name.into(),
-                instance: format!("{:x}-{:x}", unix_ms(), std::process::id()),
+                instance: instance(),
                 clock,
                 lease_changed: Notify::new(),
                 refused: counter("knob_orders_refused_total", "Orders refused."),
@@ -173,6 +176,13 @@ async fn restore(State(service): State<Service>, body: Body<protocol::RestoreReq
             .registry
             .restore(request.change, request.generation, now),
     )
+}
+
+/// Differs between any two services: by start, process, and order within the process.
+fn instance() -> String {
+    static STARTED: AtomicU64 = AtomicU64::new(0);
+    let nth = STARTED.fetch_add(1, Ordering::Relaxed);
+    format!("{:x}-{:x}-{nth}", unix_ms(), std::process::id())
 }
 
 fn declare_values(registry: &Registry, clock: Clock, metrics: &Metrics) {
