@@ -12,12 +12,12 @@
 const WEEK_MS: f32 = 604_800_000.0;
 /// How far below the budget's severity the threshold lies, decades: exceedances come in clusters,
 /// and the handicaps hold back what is too much.
-const LENIENCE: f32 = 0.4;
+const LENIENCE: f32 = 0.3;
 /// Least threshold, however long the interval.
 const LEAST_THRESHOLD: f32 = 2.0;
 /// What an incident just at the threshold adds to a handicap, decades; ten times less for each
 /// decade beyond.
-const RAISE: f32 = 1.0;
+const RAISE: f32 = 1.3;
 /// Highest handicap, so that a plain catastrophe is always told.
 const MAX_HANDICAP: f32 = 6.0;
 /// Handicap of evidence whose tail is not yet known well.

@@ -28,7 +28,7 @@ const LARGEST: f64 = 1e30;
 /// Points before the burst is learned.
 const SETTLED: u32 = 20;
 /// An incident this many decades beyond the threshold is no part of the usual tail.
-const BEYOND_DOUBT: f32 = 2.0;
+const BEYOND_DOUBT: f32 = 1.0;
 
 /// Something worth telling about a series.
 #[derive(Debug, Clone, PartialEq)]

@@ -74,10 +74,10 @@ pub fn exhaustion(
     if x.len() < MIN_POINTS {
         return None;
     }
-    let smooth = Smoothed::new(&x, &y);
-    let crossing = Trend::last(&x, &smooth.values)?.crossing()?;
+    let smooth = Smoothed::new(&y);
+    let crossing = Trend::last(&x, &smooth.values, smooth.step_variance)?.crossing()?;
     let crossing = match smooth.next_clean_up(&x) {
-        Some(clean_up) if clean_up < crossing.seconds => Trend::last(&x, &y)?.crossing()?,
+        Some(clean_up) if clean_up < crossing.seconds => Trend::last(&x, &y, 0.0)?.crossing()?,
         _ => crossing,
     };
     (crossing.seconds <= MAX_HORIZON * history).then_some(crossing)
@@ -109,29 +109,48 @@ struct Smoothed {
     values: Vec<f64>,
     /// Indices after each step away from the bound.
     clean_ups: Vec<usize>,
+    /// Variance of the sum of the steps removed.
+    step_variance: f64,
 }
 
 /// A difference this many robust standard deviations from the usual one is a step.
 const STEP: f64 = 8.0;
+/// Points on each side from which the size of a step is estimated.
+const SIDE: usize = 8;
 
 impl Smoothed {
-    fn new(x: &[f64], y: &[f64]) -> Self {
+    fn new(y: &[f64]) -> Self {
         let differences: Vec<f64> = y.windows(2).map(|w| w[1] - w[0]).collect();
         let usual = summary::median(&differences).unwrap_or(0.0);
         let scale = summary::mad(&differences).unwrap_or(0.0) * summary::MAD_TO_SIGMA;
         let limit = STEP * scale.max(usual.abs() / 2.0);
-        let (mut values, mut clean_ups, mut shift) = (y.to_vec(), Vec::new(), 0.0);
-        for i in (1..x.len()).rev() {
-            let unusual = differences[i - 1] - usual;
-            if unusual.abs() > limit && !is_spike(y, i) {
-                shift += unusual;
-                if unusual < 0.0 {
+        let calm = without_spikes(y, limit);
+        let is_step = |i: usize| (calm[i] - calm[i - 1] - usual).abs() > limit;
+        let (mut values, mut clean_ups, mut shift, mut steps) = (calm.clone(), vec![], 0.0, 0.0);
+        let mut i = y.len();
+        while i > 1 {
+            i -= 1;
+            if is_step(i) {
+                // Thinning may have cut one step in two: it lasts from `first` to `i`.
+                let first = (2..=i).rev().find(|k| !is_step(k - 1)).unwrap_or(1);
+                let step = step_over(&calm, first, i, usual);
+                (first..i).for_each(|k| values[k] = values[i] - usual * (i - k) as f64);
+                shift += step;
+                steps += 1.0;
+                if step < 0.0 {
                     clean_ups.push(i);
                 }
+                i = first;
             }
             values[i - 1] += shift;
         }
-        Self { values, clean_ups }
+        // Each median of SIDE values has a variance of π/2 σ² / SIDE, and σ² is scale² / 2.
+        let step_variance = steps * std::f64::consts::FRAC_PI_2 * scale * scale / SIDE as f64;
+        Self {
+            values,
+            clean_ups,
+            step_variance,
+        }
     }
 
     /// When the next clean-up is due, in seconds from now, where at least three show a habit.
@@ -142,13 +161,27 @@ impl Smoothed {
     }
 }
 
-/// Whether the jump into point `i`, or out of its predecessor, belongs to a single wild value:
-/// the values on both sides of it agree.
-fn is_spike(y: &[f64], i: usize) -> bool {
-    let jump = (y[i] - y[i - 1]).abs() / 2.0;
-    let into = i + 1 < y.len() && (y[i + 1] - y[i - 1]).abs() < jump;
-    let out = i >= 2 && (y[i] - y[i - 2]).abs() < jump;
-    into || out
+/// Values further than `limit` from the median of their five neighbours become it (Hampel).
+fn without_spikes(y: &[f64], limit: f64) -> Vec<f64> {
+    let around = |i: usize| {
+        let from = i.saturating_sub(2).min(y.len().saturating_sub(5));
+        summary::median(&y[from..(from + 5).min(y.len())]).expect("a point has neighbours")
+    };
+    let calm = |(i, v): (usize, &f64)| {
+        let usual = around(i);
+        if (v - usual).abs() > limit { usual } else { *v }
+    };
+    y.iter().enumerate().map(calm).collect()
+}
+
+/// The size of the step that begins after `first - 1` and is complete at `last`, less the usual
+/// growth, from medians of both sides.
+fn step_over(y: &[f64], first: usize, last: usize, usual: f64) -> f64 {
+    let before = &y[first.saturating_sub(SIDE)..first];
+    let after = &y[last..(last + SIDE).min(y.len())];
+    let median = |side: &[f64]| summary::median(side).expect("both sides have a point");
+    let apart = (before.len() + after.len()) as f64 / 2.0 + (last - first) as f64;
+    median(after) - median(before) - usual * apart
 }
 
 /// The last straight piece of a series, with what is needed for its band.
@@ -159,11 +192,15 @@ struct Trend {
     sxx: f64,
     /// Variance of the residuals, inflated for their autocorrelation.
     variance: f64,
+    /// What uncertain steps add to the variance of the slope: an offset in the middle tilts the
+    /// line by 1.5 times itself over its length.
+    slope_variance: f64,
     significant: bool,
 }
 
 impl Trend {
-    fn last(x: &[f64], y: &[f64]) -> Option<Self> {
+    /// `step_variance` is that of the offset between its first and last part.
+    fn last(x: &[f64], y: &[f64], step_variance: f64) -> Option<Self> {
         let from = slope_change(x, y).unwrap_or(0);
         let (x, y) = (&x[from..], &y[from..]);
         let line = regress::theil_sen(x, y)?;
@@ -178,6 +215,7 @@ impl Trend {
             mean_x,
             sxx: x.iter().map(|x| (x - mean_x) * (x - mean_x)).sum(),
             variance: spread * inflation,
+            slope_variance: 2.25 * step_variance / (x[x.len() - 1] - x[0]).powi(2),
             significant: test.z > SIGNIFICANT,
         })
     }
@@ -185,7 +223,8 @@ impl Trend {
     /// Half the width of the 80 % band at `x` seconds from now.
     fn half_width(&self, x: f64) -> f64 {
         let lever = 1.0 / self.n + (x - self.mean_x) * (x - self.mean_x) / self.sxx;
-        BAND * (self.variance * lever).sqrt()
+        let tilt = self.slope_variance * (x - self.mean_x) * (x - self.mean_x);
+        BAND * (self.variance * lever + tilt).sqrt()
     }
 
     fn crossing(&self) -> Option<Crossing> {
