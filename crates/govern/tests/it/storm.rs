@@ -33,6 +33,8 @@ struct Storm {
     admitted: BTreeSet<ChangeId>,
     states: BTreeMap<ChangeId, ChangeState>,
     generations: BTreeMap<String, u64>,
+    /// The instance of each target that was told last.
+    looked_at: BTreeMap<String, u64>,
     pages: usize,
     kept: usize,
     undone: usize,
@@ -70,6 +72,7 @@ impl Storm {
             admitted: BTreeSet::new(),
             states: BTreeMap::new(),
             generations: BTreeMap::new(),
+            looked_at: BTreeMap::new(),
             pages: 0,
             kept: 0,
             undone: 0,
@@ -106,10 +109,8 @@ impl Storm {
             Command::Changed(change) => self.moves(change),
             Command::Send(order) => self.ordered(order),
             Command::Page { .. } => self.pages += 1,
-            Command::Decided(_)
-            | Command::BeginTrial { .. }
-            | Command::InForce { .. }
-            | Command::EndTrial { .. } => {}
+            Command::InForce { change, arm } => self.is_in_force(*change, *arm),
+            Command::Decided(_) | Command::BeginTrial { .. } | Command::EndTrial { .. } => {}
         }
     }
 
@@ -165,6 +166,26 @@ impl Storm {
         );
     }
 
+    /// What is said to be in force is: else a window would measure the other arm. Only a restart
+    /// can hide until the next look.
+    fn is_in_force(&mut self, id: ChangeId, arm: Arm) {
+        let change = self.governor.change(id).expect("a known change");
+        let target = self
+            .targets
+            .get_mut(change.proposal.target.as_str())
+            .unwrap();
+        target.expire(self.now_ms);
+        let values = change.settings.iter().map(|s| {
+            let value = if arm == Arm::Variant { &s.new } else { &s.old };
+            (s.knob.clone(), value.clone())
+        });
+        let restarted = target.instance != self.looked_at[change.proposal.target.as_str()];
+        assert!(
+            restarted || target.holds(&values.collect::<Vec<_>>()),
+            "{arm:?} is in force"
+        );
+    }
+
     fn ordered(&mut self, order: &Order) {
         let change = self
             .governor
@@ -216,6 +237,7 @@ impl Storm {
     fn look(&mut self, name: &'static str) {
         let target = self.targets.get_mut(name).unwrap();
         target.expire(self.now_ms);
+        self.looked_at.insert(name.into(), target.instance);
         let seen = Event::TargetSeen {
             target: name.into(),
             instance: target.instance.to_string(),
@@ -362,7 +384,6 @@ impl Storm {
             52 if self.rng.percent(self.weather * 2) => {
                 let name = self.name();
                 self.targets.get_mut(name).unwrap().restart();
-                self.look(name);
             }
             53 if self.rng.percent(self.weather) => self.crash(),
             54..=55 => {
