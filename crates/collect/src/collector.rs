@@ -13,9 +13,9 @@ use std::{
     time::Duration,
 };
 
-use model::{Batch, Clock, Sample};
+use model::{Batch, Clock, Metadata, Sample};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, mpsc::error::TrySendError, watch},
     task::JoinSet,
 };
 
@@ -333,6 +333,7 @@ impl Shell {
         let mut ticker = Ticker::new(interval, self.clock.wall_ms(), self.clock.monotonic());
         let labels = [("kind", kind)];
         let mut last_ms = i64::MIN;
+        let mut owed = Vec::new();
         loop {
             let wait = ticker.deadline().saturating_sub(self.clock.monotonic());
             tokio::select! {
@@ -351,10 +352,10 @@ impl Shell {
             let (batch, back) = self.sample(job, tick.stamp_ms).await;
             let Some(back) = back else { return };
             job = back;
-            self.send(kind, batch);
+            self.send(kind, batch, &mut owed);
         }
         let last = job.end(self.clock.wall_ms().max(last_ms.saturating_add(1)));
-        self.send(kind, last);
+        self.send(kind, last, &mut owed);
     }
 
     async fn sample(&self, job: Job, tick_ms: i64) -> (Batch, Option<Job>) {
@@ -397,15 +398,19 @@ impl Shell {
         scrape.batch
     }
 
-    fn send(&self, kind: &'static str, batch: Batch) {
+    /// Hands a batch to the sink. Samples that it does not take are lost and counted; metadata is
+    /// said only once, so it is `owed` and goes with the next batch.
+    fn send(&self, kind: &'static str, mut batch: Batch, owed: &mut Vec<Metadata>) {
         let count = batch.samples.len() as f64;
+        batch.metadata.splice(..0, owed.drain(..));
         if batch.samples.is_empty() && batch.metadata.is_empty() {
             return;
         }
         let labels = [("kind", kind)];
         match self.sink.try_send(batch) {
             Ok(()) => self.count(SAMPLES, &labels, count),
-            Err(_) => {
+            Err(TrySendError::Full(batch) | TrySendError::Closed(batch)) => {
+                *owed = batch.metadata;
                 self.count(SAMPLES_DROPPED, &labels, count);
                 self.count(BATCHES_DROPPED, &labels, 1.0);
             }

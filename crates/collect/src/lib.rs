@@ -6,6 +6,7 @@
 //! | [`ticker`] | when: absolute deadlines, no drift, skipped ticks counted |
 //! | [`host`], [`process`] | `/proc` and `/sys` of this host, and what one process costs |
 //! | [`scrape`] | a target over HTTP: `up`, `scrape_*`, staleness markers |
+//! | [`relabel`](mod@relabel) | rules that rewrite, keep or drop label sets |
 //! | [`exposition`] | Prometheus and OpenMetrics text into samples, strictly |
 //! | [`tally`] | the collector's own counters |
 
@@ -13,6 +14,7 @@ pub mod collector;
 pub mod exposition;
 pub mod host;
 pub mod process;
+pub mod relabel;
 pub mod scrape;
 mod stale;
 pub mod tally;
@@ -22,6 +24,7 @@ pub use collector::{Collector, Config, Handle, TargetStatus};
 pub use exposition::{Exemplar, Exposition, Format, Limits, ParseError, ParsedSample, Parser};
 pub use host::{Host, HostConfig};
 pub use process::{Process, ProcessConfig};
+pub use relabel::{Rule, RuleConfig, relabel};
 pub use scrape::{Scrape, ScrapeError, Scraper, Target};
 pub use tally::Tally;
 pub use ticker::{Tick, Ticker};

@@ -14,7 +14,8 @@ use thiserror::Error;
 
 use crate::{
     exposition::{Format, FormatError, Limits, ParseError, Parser},
-    stale::{LastSeen, Turnover},
+    relabel::{Rule, relabel},
+    stale::LastSeen,
 };
 
 /// What is scraped, how and how often. Names as in Prometheus's `scrape_config`.
@@ -43,6 +44,8 @@ pub struct Target {
     pub gzip: bool,
     /// Bounds on what the target may send.
     pub limits: Limits,
+    /// Applied to every series, after the target's own labels were put on it.
+    pub metric_relabel: Vec<Rule>,
 }
 
 impl Target {
@@ -63,6 +66,7 @@ impl Target {
             fallback: None,
             gzip: false,
             limits: Limits::default(),
+            metric_relabel: Vec::new(),
         }
     }
 
@@ -179,8 +183,8 @@ pub struct Scraper {
     client: reqwest::Client,
     clock: Arc<dyn Clock>,
     parser: Parser,
-    /// Final labels by the parser's slot.
-    labels: Vec<Labels>,
+    /// Final labels by the parser's slot; `None` where relabelling drops the series.
+    labels: Vec<Option<Labels>>,
     own: Labels,
     report: [Labels; 5],
     last: LastSeen,
@@ -226,10 +230,27 @@ impl Scraper {
         let fetched = fetch::fetch(&self.client, &self.target, &mut self.body).await;
         let mut batch = Batch::default();
         let read = fetched.and_then(|format| self.read(format, tick_ms, &mut batch));
+        let scraped = if read.is_ok() {
+            self.parser.found().samples.len()
+        } else {
+            0
+        };
         let turnover = self.last.turn(&batch.samples, tick_ms);
         let duration = self.clock.monotonic().saturating_sub(begun);
         let error = read.err();
-        self.report(&mut batch, turnover, duration, error.is_none(), tick_ms);
+        let up = f64::from(u8::from(error.is_none()));
+        let figures = [
+            up,
+            duration.as_secs_f64(),
+            scraped as f64,
+            batch.samples.len() as f64,
+            turnover.added as f64,
+        ];
+        batch.samples.extend(turnover.gone);
+        let report = self.report.iter().zip(figures);
+        batch
+            .samples
+            .extend(report.map(|(l, value)| Sample::float(l.clone(), tick_ms, value)));
         Scrape {
             batch,
             duration,
@@ -260,12 +281,15 @@ impl Scraper {
             if sample.fresh {
                 let said = self.parser.labels(sample.slot);
                 let labels = joined(said, &self.own, self.target.honor_labels);
+                let labels = relabelled(labels, &self.target.metric_relabel);
                 keep(&mut self.labels, sample.slot, labels);
             }
             let own_time = sample.time_ms.filter(|_| self.target.honor_timestamps);
-            let labels = self.labels[sample.slot].clone();
+            let Some(labels) = &self.labels[sample.slot] else {
+                continue;
+            };
             batch.samples.push(Sample::float(
-                labels,
+                labels.clone(),
                 own_time.unwrap_or(tick_ms),
                 sample.value,
             ));
@@ -273,37 +297,21 @@ impl Scraper {
         batch.metadata.clone_from(&found.metadata);
         Ok(())
     }
-
-    fn report(
-        &self,
-        batch: &mut Batch,
-        turnover: Turnover,
-        duration: Duration,
-        up: bool,
-        tick_ms: i64,
-    ) {
-        let scraped = batch.samples.len() as f64;
-        batch.samples.extend(turnover.gone);
-        let values = [
-            f64::from(u8::from(up)),
-            duration.as_secs_f64(),
-            scraped,
-            scraped,
-            turnover.added as f64,
-        ];
-        for (labels, value) in self.report.iter().zip(values) {
-            batch
-                .samples
-                .push(Sample::float(labels.clone(), tick_ms, value));
-        }
-    }
 }
 
-fn keep(by_slot: &mut Vec<Labels>, slot: usize, labels: Labels) {
+fn keep(by_slot: &mut Vec<Option<Labels>>, slot: usize, labels: Option<Labels>) {
     if slot >= by_slot.len() {
-        by_slot.resize(slot + 1, Labels::empty());
+        by_slot.resize(slot + 1, None);
     }
     by_slot[slot] = labels;
+}
+
+/// The final labels, unless the rules drop the series or take its name away.
+fn relabelled(labels: Labels, rules: &[Rule]) -> Option<Labels> {
+    if rules.is_empty() {
+        return Some(labels);
+    }
+    relabel(&labels, rules).filter(|labels| !labels.metric_name().is_empty())
 }
 
 /// The target's labels with our own. Where they clash, `honor` keeps theirs; otherwise theirs

@@ -115,12 +115,49 @@ async fn a_sink_that_does_not_keep_up_costs_samples_that_are_counted() {
     while dropped().is_none() {
         tokio::task::yield_now().await;
     }
-    assert!(batches.recv().await.is_some(), "the rhythm goes on");
+    let first = batches.recv().await.expect("the rhythm goes on");
+    assert!(!first.metadata.is_empty() && !first.samples.is_empty());
     let samples = handle.metrics(5);
     let lost = samples
         .iter()
         .find(|s| s.labels.metric_name() == "alluse_collect_samples_dropped_total");
     assert!(lost.is_some_and(|s| matches!(s.value, Value::Float(v) if v > 50.0)));
+    drop(batches);
+    run.await.unwrap();
+}
+
+#[tokio::test]
+async fn metadata_of_a_batch_that_was_lost_comes_with_a_later_one() {
+    let host = HostConfig {
+        interval: FAST,
+        ..HostConfig::default()
+    };
+    let config = Config {
+        host: Some(host),
+        ..Config::default()
+    };
+    let collector = Collector::new(config, TestClock::shared(0));
+    let handle = collector.handle();
+    let (sink, mut batches) = mpsc::channel(1);
+    // The one place in the channel is taken, so the first batch is lost.
+    sink.try_send(Batch::default()).unwrap();
+    let run = tokio::spawn(collector.run(sink, std::future::pending()));
+    let dropped = || {
+        handle
+            .tally()
+            .get("alluse_collect_batches_dropped_total", &[("kind", "host")])
+    };
+    while dropped().is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(batches.recv().await, Some(Batch::default()));
+    let later = batches.recv().await.unwrap();
+    assert!(
+        later
+            .metadata
+            .iter()
+            .any(|said| said.family == "node_load1")
+    );
     drop(batches);
     run.await.unwrap();
 }

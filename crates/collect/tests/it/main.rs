@@ -6,4 +6,5 @@ mod collecting;
 mod exposition;
 mod hosts;
 mod must_fail;
+mod relabelling;
 mod scraping;

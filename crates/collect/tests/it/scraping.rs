@@ -12,7 +12,9 @@ use axum::{
     extract::{Request, State},
     http::Response,
 };
-use collect::{Format, Limits, Scrape, ScrapeError, Scraper, Target};
+use collect::{
+    Format, Limits, Rule, RuleConfig, Scrape, ScrapeError, Scraper, Target, relabel::Action,
+};
 use model::{Value, is_stale};
 
 use crate::clock::TestClock;
@@ -261,6 +263,41 @@ async fn a_fallback_format_is_used_only_when_the_type_says_nothing() {
     target.honor_timestamps = false;
     let scrape = scraper(target).scrape(1_000).await;
     assert_eq!(shown(&scrape)[0], "a 1 @1000", "{:?}", scrape.error);
+}
+
+#[tokio::test]
+async fn relabelled_series_are_renamed_or_dropped_and_counted() {
+    let (url, script) = server().await;
+    says(&script, TEXT, "a{x=\"1\"} 1\nnoise 2\nb 3\n");
+    let mut target = Target::new("j", &url);
+    let rule = |action, regex: &str, sources: &[&str]| {
+        let source_labels = sources.iter().map(|s| (*s).to_owned()).collect();
+        let regex = regex.to_owned();
+        Rule::new(RuleConfig {
+            action,
+            regex,
+            source_labels,
+            ..RuleConfig::default()
+        })
+        .unwrap()
+    };
+    target.metric_relabel = vec![
+        rule(Action::Drop, "noi.e", &["__name__"]),
+        rule(Action::LabelDrop, "x", &[]),
+    ];
+    let mut scraper = scraper(target);
+    for tick_ms in [1_000, 2_000] {
+        let lines = shown(&scraper.scrape(tick_ms).await);
+        assert_eq!(
+            lines[..2],
+            [format!("a 1 @{tick_ms}"), format!("b 3 @{tick_ms}")]
+        );
+        assert_eq!(lines[3], format!("scrape_samples_scraped 3 @{tick_ms}"));
+        assert_eq!(
+            lines[4],
+            format!("scrape_samples_post_metric_relabeling 2 @{tick_ms}")
+        );
+    }
 }
 
 #[tokio::test]
