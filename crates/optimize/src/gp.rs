@@ -51,9 +51,13 @@ impl Prior {
     pub fn new(dimensions: usize, noise: f64) -> Self {
         Self {
             ln_length: (0.5 * (dimensions as f64).ln() - 0.5, 1.0),
-            ln_signal: (0.0, 0.5),
-            // A floor keeps the matrix well conditioned; what is not known is learnt.
-            ln_noise: (noise.max(NOISE_MIN * 3.0).ln(), 0.7),
+            // What is not noise is signal: values are standardised, noise included.
+            ln_signal: (0.5 * (1.0 - noise * noise).max(SIGNAL_SHARE_MIN).ln(), 0.5),
+            // A floor keeps the matrix well conditioned; what is told of the noise is believed.
+            ln_noise: (
+                noise.max(3.0 * NOISE_MIN).ln(),
+                if noise > 0.0 { 0.25 } else { 0.7 },
+            ),
         }
     }
 
@@ -68,6 +72,8 @@ impl Prior {
     }
 }
 
+/// Least share of signal expected in values that seem to be all noise.
+const SIGNAL_SHARE_MIN: f64 = 0.05;
 /// Least standard deviation of noise, standardised.
 const NOISE_MIN: f64 = 1e-3;
 /// Length scales beyond which the kernel no longer changes on the unit cube, as logarithms.

@@ -237,6 +237,10 @@ impl History {
         self.level
     }
 
+    pub(crate) fn is_asked(&self, trial: TrialId) -> bool {
+        self.open.contains_key(&trial) || self.is_told(trial)
+    }
+
     pub(crate) fn is_told(&self, trial: TrialId) -> bool {
         self.evaluated.iter().any(|e| e.trial == trial)
     }

@@ -8,6 +8,7 @@ pub mod acquire;
 pub mod gp;
 pub mod history;
 pub mod optimizer;
+pub mod protocol;
 pub mod racing;
 pub mod random;
 pub mod search;
@@ -16,5 +17,6 @@ pub mod trust_region;
 
 pub use history::{Observation, Outcome};
 pub use optimizer::{Method, Optimizer};
+pub use protocol::Session;
 pub use search::{Asked, Error, Event, Log, Recommendation, Search, Setup, Taken};
 pub use space::{Param, Region, Space, SpaceError};

@@ -25,16 +25,32 @@ pub fn again(history: &History, means: Option<&[f64]>) -> Option<Point> {
     }
     let lap = ((progress * FIELD.len() as f64) as usize).min(FIELD.len() - 1);
     let groups = history.groups();
-    let value = |i: usize| means.map_or(groups[i].mean, |m| m[i]);
-    let mut order: Vec<usize> = (0..groups.len()).collect();
-    order.sort_by(|&a, &b| value(a).total_cmp(&value(b)));
-    order.truncate(FIELD[lap]);
+    let order = field(&groups, means, FIELD[lap]);
     let region = history.region();
     let racers = order
         .into_iter()
         .filter(|&i| history.admits(&region, &groups[i].point));
     let least = racers.min_by_key(|&i| runs(history, &groups[i]))?;
     Some(groups[least].point.clone())
+}
+
+/// The leaders, by their own means and by the model's in turn: where a landscape is rough, the
+/// model takes the best points for lucky ones.
+fn field(groups: &[Group], means: Option<&[f64]>, size: usize) -> Vec<usize> {
+    let ranked = |value: &dyn Fn(usize) -> f64| {
+        let mut order: Vec<usize> = (0..groups.len()).collect();
+        order.sort_by(|&a, &b| value(a).total_cmp(&value(b)));
+        order
+    };
+    let own = ranked(&|i| groups[i].mean);
+    let modelled = means.map_or_else(|| own.clone(), |m| ranked(&|i| m[i]));
+    let mut field = Vec::new();
+    for racer in modelled.into_iter().zip(own).flat_map(|(a, b)| [a, b]) {
+        if field.len() < size && !field.contains(&racer) {
+            field.push(racer);
+        }
+    }
+    field
 }
 
 /// How often a point was measured, open trials included.

@@ -4,6 +4,7 @@ use numerics::rng::Rng;
 
 use crate::history::{Group, History};
 use crate::optimizer::Optimizer;
+use crate::racing;
 use crate::space::Point;
 
 /// Draws before a region is taken to be used up.
@@ -17,7 +18,9 @@ impl Optimizer for Random {
     fn tell(&mut self, _history: &History) {}
 
     fn ask(&self, history: &History, rng: &mut Rng) -> Option<Point> {
-        first_asks(history).or_else(|| draw_new(history, rng))
+        first_asks(history)
+            .or_else(|| racing::again(history, None))
+            .or_else(|| draw_new(history, rng))
     }
 
     fn recommend(&self, history: &History) -> Option<Group> {

@@ -8,7 +8,7 @@
 //! so that its surroundings are avoided.
 
 use numerics::rng::Rng;
-use numerics::summary::{mad, median};
+use numerics::summary::median;
 
 use crate::acquire::{Ground, most_promising};
 use crate::gp::{Datum, Fit, Prior, Process};
@@ -28,6 +28,10 @@ const SIDE_MIN: f64 = 0.5 / 128.0;
 const LEADERS: usize = 6;
 /// Floating-point operations for one learning, roughly: how many steps the fit may take.
 const FIT_EFFORT: f64 = 1.2e6;
+/// Share of trials drawn blindly: a model sure of itself is the last to learn that it is wrong.
+const STRAYS: f64 = 0.1;
+/// Share of the signal taken to be rough at the scale of single points.
+const ROUGH: f64 = 0.6;
 /// Purpose of the stream that lays out the first points.
 const DESIGN: u64 = 0x6465_7369;
 
@@ -49,7 +53,7 @@ pub struct TrustRegionGp {
 struct Model {
     process: Process,
     scaling: Scaling,
-    /// Posterior mean of each group, standardised; same order as the history's groups.
+    /// Estimated value of each group, standardised; same order as the history's groups.
     means: Vec<f64>,
 }
 
@@ -87,7 +91,7 @@ impl TrustRegionGp {
         let process = Process::new(&data, self.fit.hyper().clone(), &self.unordered);
         let means = groups
             .iter()
-            .map(|g| process.mean_of(&process.covariances(&g.point)))
+            .map(|g| scaling.estimate(history, g, &process))
             .collect();
         self.model = Some(Model {
             process,
@@ -106,7 +110,7 @@ impl TrustRegionGp {
             (self.successes, self.failures) = (0, self.failures + 1);
         }
         self.best = last.map_or(self.best, |v| v.min(self.best));
-        let patience = history.space().dimensions().clamp(5, 15) as u32;
+        let patience = 3 * history.space().dimensions().clamp(5, 15) as u32;
         if self.successes >= SUCCESSES {
             (self.side, self.successes) = ((2.0 * self.side).min(1.0), 0);
         } else if self.failures >= patience {
@@ -171,41 +175,42 @@ impl Optimizer for TrustRegionGp {
         first_asks(history)
             .or_else(|| design_point(history))
             .or_else(|| racing::again(history, self.model.as_ref().map(|m| m.means.as_slice())))
+            .or_else(|| stray(history, rng))
             .or_else(|| self.propose(self.model.as_ref()?, history, rng))
             .or_else(|| draw_new(history, rng))
     }
 
     fn recommend(&self, history: &History) -> Option<Group> {
         let (model, groups) = (self.model.as_ref()?, history.groups());
-        let exact = model.scaling.noise <= 0.0;
-        let key = |i: usize| {
-            if exact {
-                groups[i].mean
-            } else {
-                model.means[i]
-            }
-        };
-        let best = (0..groups.len()).min_by(|&a, &b| key(a).total_cmp(&key(b)))?;
-        let mean = if exact {
-            groups[best].mean
-        } else {
-            model.scaling.back(model.means[best])
-        };
+        let estimates = model.means.iter().enumerate();
+        let (best, mean) = estimates.min_by(|a, b| a.1.total_cmp(b.1))?;
         Some(Group {
-            mean,
+            mean: model.scaling.back(*mean),
             ..groups[best].clone()
         })
     }
 }
 
+/// Now and then a blind draw, where it can do no harm: never on a live target.
+fn stray(history: &History, rng: &mut Rng) -> Option<Point> {
+    let strays = !history.setup().relative && rng.chance(STRAYS);
+    strays.then(|| draw_new(history, rng)).flatten()
+}
+
 /// Number of points laid out before the model is asked: few, as every trial is dear.
 fn design_size(history: &History) -> u64 {
     let d = history.space().dimensions() as u64;
+    // A live search knows the incumbent already and stays near it.
+    let size = if history.setup().relative {
+        (d / 2 + 1).clamp(2, 6)
+    } else {
+        (2 * d + 1).clamp(3, 30)
+    };
     let third = history
         .setup()
         .budget
         .map_or(u64::MAX, |b| u64::from(b) / 3);
-    (d + 1).clamp(3, 10).min(third.max(1))
+    size.min(third.max(1))
 }
 
 /// The next point of a Latin hypercube in the region, as long as fewer than its size were asked.
@@ -250,13 +255,10 @@ impl Scaling {
         };
         let values: Vec<f64> = groups.iter().map(|g| bare.straight(g.mean)).collect();
         let centre = median(&values)?;
-        let robust = 1.4826 * mad(&values)?;
         let n = values.len() as f64;
+        // Not robust on purpose: a search that has homed in must not lose sight of the rest.
         let deviation = (values.iter().map(|v| (v - centre).powi(2)).sum::<f64>() / n).sqrt();
-        let mut spread = robust.max(0.1 * deviation);
-        if !(spread > 0.0) {
-            spread = 1.0;
-        }
+        let spread = if deviation > 0.0 { deviation } else { 1.0 };
         let scaled = Self {
             centre,
             spread,
@@ -315,6 +317,15 @@ impl Scaling {
         } else {
             self.spread
         }
+    }
+
+    /// What a group is worth, standardised: the model's mean and the group's own, each with the
+    /// weight of its precision. The model misses what is rough at the scale of single points.
+    fn estimate(self, history: &History, group: &Group, process: &Process) -> f64 {
+        let modelled = process.mean_of(&process.covariances(&group.point));
+        let rough = ROUGH * (1.0 - self.noise * self.noise).max(0.1);
+        let own = self.error(history, group).powi(2);
+        (own * modelled + rough * self.forth(group.mean)) / (own + rough)
     }
 
     /// What the model learns from: values, failures as bad as the worst, open trials as expected.

@@ -46,7 +46,8 @@ fn result(space: &Space, trial: TrialId, params: &Params) -> Observation {
 
 /// Through JSON, as after a crash.
 fn reread(log: &Log) -> Log {
-    serde_json::from_str(&serde_json::to_string(log).unwrap()).unwrap()
+    let text = serde_json::to_string(log).expect("a log can be written");
+    serde_json::from_str(&text).expect("a log can be read")
 }
 
 #[test]

@@ -156,7 +156,10 @@ fn values_that_do_not_fit_are_refused_with_their_name() {
     };
     let (a, b) = (("a", KnobValue::Int(3)), ("b", KnobValue::Bool(true)));
     assert_eq!(encode(&[b.clone(), a.clone()]), Ok(vec![3.0 / 9.0, 1.0]));
-    assert_eq!(encode(&[a.clone()]), Err(SpaceError::Missing("b".into())));
+    assert_eq!(
+        encode(std::slice::from_ref(&a)),
+        Err(SpaceError::Missing("b".into()))
+    );
     assert_eq!(
         encode(&[a.clone(), b.clone(), ("c", KnobValue::Int(1))]),
         Err(SpaceError::Unknown("c".into()))
