@@ -1,5 +1,9 @@
 //! Virtual time, faulty disks, simulated targets: for tests only.
 
+pub mod clock;
 pub mod memory;
+pub mod target;
 
+pub use clock::VirtualClock;
 pub use memory::MemoryStore;
+pub use target::SimTarget;

@@ -16,6 +16,8 @@
 //! | `PUT  /api/v1/loop/trust` | [`Trust`] | [`Status`] |
 //! | `GET  /api/v1/loop/decisions?limit=N` | - | [`Decision`] list, newest first |
 //! | `GET  /api/v1/loop/studies` | - | [`Study`] list |
+//! | `POST /api/v1/loop/studies/{id}/stop` | - | [`Study`] list; its running trial goes on |
+//! | `POST /api/v1/loop/targets/{name}/unfreeze` | [`By`] | [`Status`] |
 //! | `GET  /api/v1/loop/findings?limit=N` | - | [`Finding`] list, newest first |
 //! | `GET  /api/v1/loop/report` | - | [`Report`] |
 //! | `GET  /api/v1/loop/live` | - | server-sent [`crate::live::Event`]s |
@@ -329,8 +331,8 @@ pub struct Report {
     pub changes: Vec<Change>,
     /// Knobs that differ from their defaults.
     pub knobs: Vec<Setting>,
-    /// What ALL-USE itself used.
-    pub own: Own,
+    /// What ALL-USE itself used; absent where the system does not say.
+    pub own: Option<Own>,
 }
 
 /// One objective before and after.

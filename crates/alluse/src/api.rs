@@ -1,0 +1,126 @@
+//! The HTTP API: the route table, and what its handlers share.
+
+pub(crate) mod control;
+pub(crate) mod convert;
+mod health;
+pub(crate) mod live;
+pub(crate) mod params;
+pub(crate) mod problem;
+mod prometheus;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    routing::{get, post, put},
+};
+use model::{Clock, SeriesReader};
+use query::Engine;
+use tokio::sync::{Semaphore, broadcast, watch};
+
+use crate::{
+    config::Config, mailbox::Mailbox, measure::Measure, telemetry::Telemetry, ui, view::View,
+};
+
+/// What the handlers share.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) config: Config,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) reader: Reader,
+    pub(crate) engine: Engine,
+    pub(crate) measure: Measure,
+    /// The loop's state as of its last turn.
+    pub(crate) view: watch::Receiver<View>,
+    pub(crate) loop_mail: Mailbox,
+    pub(crate) events: broadcast::Sender<live::Signal>,
+    /// Places for queries.
+    pub(crate) queries: Arc<Semaphore>,
+    /// Places for live pages.
+    pub(crate) live: Arc<Semaphore>,
+    pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) collector: collect::Handle,
+}
+
+/// A shared reader of series.
+#[derive(Clone)]
+pub(crate) struct Reader(pub(crate) Arc<dyn SeriesReader>);
+
+impl Reader {
+    fn as_ref(&self) -> &dyn SeriesReader {
+        self.0.as_ref()
+    }
+}
+
+impl std::ops::Deref for Reader {
+    type Target = dyn SeriesReader;
+
+    fn deref(&self) -> &Self::Target {
+        self.0.as_ref()
+    }
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reader")
+    }
+}
+
+/// All routes.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let body_limit = DefaultBodyLimit::max(app.config.server.body_bytes_max);
+    Router::new()
+        .nest("/api/v1", prometheus_routes())
+        .nest("/api/v1/loop", loop_routes())
+        .route("/-/healthy", get(health::healthy))
+        .route("/-/ready", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .route("/", get(ui::index))
+        .route("/favicon.svg", get(ui::icon))
+        .route("/assets/{*path}", get(ui::asset))
+        .layer(body_limit)
+        .with_state(app)
+}
+
+fn prometheus_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/query", get(prometheus::instant).post(prometheus::instant))
+        .route(
+            "/query_range",
+            get(prometheus::range).post(prometheus::range),
+        )
+        .route(
+            "/labels",
+            get(prometheus::label_names).post(prometheus::label_names),
+        )
+        .route("/label/{name}/values", get(prometheus::label_values))
+        .route("/series", get(prometheus::series).post(prometheus::series))
+        .route("/metadata", get(prometheus::metadata))
+        .route(
+            "/format_query",
+            get(prometheus::format_query).post(prometheus::format_query),
+        )
+        .route("/status/buildinfo", get(prometheus::build_info))
+}
+
+fn loop_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/status", get(control::status))
+        .route("/targets", get(control::targets))
+        .route("/targets/{name}/unfreeze", post(control::unfreeze))
+        .route("/changes", get(control::changes))
+        .route("/changes/{id}", get(control::change))
+        .route("/changes/{id}/approve", post(control::approve))
+        .route("/changes/{id}/reject", post(control::reject))
+        .route("/changes/{id}/undo", post(control::undo))
+        .route("/proposals", post(control::propose))
+        .route("/red-button", post(control::press).delete(control::release))
+        .route("/trust", put(control::trust))
+        .route("/decisions", get(control::decisions))
+        .route("/studies", get(control::studies))
+        .route("/studies/{id}/stop", post(control::stop_study))
+        .route("/findings", get(control::findings))
+        .route("/report", get(control::report))
+        .route("/live", get(live::stream))
+}

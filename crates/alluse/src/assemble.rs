@@ -1,0 +1,334 @@
+//! Builds every stage from the configuration, one block each; starts nothing.
+
+use std::{path::Path, sync::Arc};
+
+use act::{Actuator, HttpTarget};
+use govern::{Governor, Policy};
+use journal::Journal;
+use model::{Clock, Order, ProposalId, SampleSink, SeriesReader, StudyId, StudyState};
+use query::{Engine, Limits, Options};
+use store::Store;
+use tokio::sync::{Semaphore, broadcast, mpsc, watch};
+
+use crate::{
+    api::{App, Reader, convert},
+    capacity::Capacities,
+    config::Config,
+    driver::Driver,
+    mailbox::{Mail, Mailbox},
+    measure::Measure,
+    pipeline::{Parts, Pipeline},
+    telemetry::Telemetry,
+    tuner::Tuner,
+    view::View,
+};
+
+/// Events a listener of the loop may lag behind.
+const EVENTS_AHEAD: usize = 256;
+
+/// Findings shown after a restart.
+const FINDINGS_SHOWN: u32 = 200;
+
+/// A server, not yet running.
+pub(crate) struct Assembly {
+    pub(crate) app: Arc<App>,
+    pub(crate) driver: Driver,
+    pub(crate) mails: mpsc::Receiver<Mail>,
+    pub(crate) orders: mpsc::UnboundedReceiver<Order>,
+    pub(crate) collector: collect::Collector,
+    pub(crate) targets: Vec<TargetLink>,
+    pub(crate) store: Arc<Store>,
+}
+
+/// A target and the way to it.
+#[derive(Debug)]
+pub(crate) struct TargetLink {
+    pub(crate) name: String,
+    pub(crate) actuator: Box<dyn Actuator>,
+}
+
+/// Why a server cannot be assembled.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AssembleError {
+    #[error("cannot make the data folder {path}")]
+    Folder {
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("cannot open the store in {path}")]
+    Store {
+        path: String,
+        #[source]
+        source: store::OpenError,
+    },
+    #[error("cannot open the journal {path}")]
+    Journal {
+        path: String,
+        #[source]
+        source: journal::JournalError,
+    },
+    #[error("the governor's record in the journal cannot be replayed")]
+    Replay(#[source] govern::record::ReplayError),
+    #[error("study {study} cannot go on")]
+    Study {
+        study: StudyId,
+        #[source]
+        source: crate::tuner::ResumeError,
+    },
+    #[error("the address of target {name} cannot be used")]
+    Target {
+        name: String,
+        #[source]
+        source: act::ActError,
+    },
+}
+
+/// Builds a server.
+pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly, AssembleError> {
+    let data = config.server.data.clone();
+    std::fs::create_dir_all(&data).map_err(|source| AssembleError::Folder {
+        path: data.display().to_string(),
+        source,
+    })?;
+
+    let store = store(&config, &data, Arc::clone(&clock))?;
+    let reader: Arc<dyn SeriesReader> = Arc::clone(&store) as _;
+    let engine = engine(&config);
+    let measure = Measure::new(engine.clone());
+    let policy = policy(&config);
+
+    let journal_path = data.join("journal.sqlite");
+    let journal_error = |source| AssembleError::Journal {
+        path: journal_path.display().to_string(),
+        source,
+    };
+    let journal = Journal::open(&journal_path).map_err(journal_error)?;
+    let past = Past::read(&journal, &config).map_err(|error| match error {
+        PastError::Journal(source) => journal_error(source),
+        PastError::Assemble(error) => error,
+    })?;
+
+    let telemetry = Arc::new(Telemetry::new());
+    telemetry.watch_store(&store);
+    let collector = collector(&config, Arc::clone(&clock));
+    let (view, viewed) = watch::channel(past.view(clock.wall_ms()));
+    let (events, _) = broadcast::channel(EVENTS_AHEAD);
+    let (mailbox, mails) = Mailbox::new();
+    let (order_sender, orders) = mpsc::unbounded_channel();
+
+    let targets = config
+        .targets
+        .iter()
+        .map(|t| link(t, &clock))
+        .collect::<Result<_, _>>()?;
+    let pipeline = Pipeline::new(Parts {
+        sink: Arc::clone(&store) as Arc<dyn SampleSink>,
+        reader: Arc::clone(&reader),
+        measure: measure.clone(),
+        targets: config.targets.clone(),
+        seed: config.governor.seed,
+        governor: past.governor,
+        tuners: past.tuners,
+        next_proposal: past.next_proposal,
+        next_study: past.next_study,
+    });
+    let driver = Driver {
+        pipeline,
+        policy,
+        journal,
+        store: Arc::clone(&store),
+        clock: Arc::clone(&clock),
+        capacities: Capacities::new(config.capacity.clone()),
+        view,
+        events: events.clone(),
+        orders: order_sender,
+        telemetry: Arc::clone(&telemetry),
+    };
+    let app = App {
+        queries: Arc::new(Semaphore::new(config.server.queries_max)),
+        live: Arc::new(Semaphore::new(config.server.live_max)),
+        config,
+        clock,
+        reader: Reader(reader),
+        engine,
+        measure,
+        view: viewed,
+        loop_mail: mailbox,
+        events,
+        telemetry,
+        collector: collector.handle(),
+    };
+    Ok(Assembly {
+        app: Arc::new(app),
+        driver,
+        mails,
+        orders,
+        collector,
+        targets,
+        store,
+    })
+}
+
+fn store(config: &Config, data: &Path, clock: Arc<dyn Clock>) -> Result<Arc<Store>, AssembleError> {
+    let path = data.join("store");
+    let said = &config.store;
+    let settings = store::Config {
+        retention: said.retention,
+        series_max: usize::try_from(said.series_max).unwrap_or(usize::MAX),
+        // Synced twice in the window, so that a sync that takes its time still keeps it.
+        sync_every: said.flush_window / 2,
+        ..store::Config::default()
+    };
+    let store = Store::open(&path, settings, clock);
+    let store = store.map_err(|source| AssembleError::Store {
+        path: path.display().to_string(),
+        source,
+    })?;
+    Ok(Arc::new(store))
+}
+
+fn engine(config: &Config) -> Engine {
+    let limits = Limits {
+        query_bytes: config.server.query_bytes_max,
+        samples: config.server.query_samples_max,
+        ..Limits::default()
+    };
+    Engine::new(Options {
+        limits,
+        ..Options::default()
+    })
+}
+
+fn policy(config: &Config) -> Policy {
+    let said = &config.governor;
+    let ms = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+    let default = Policy::default();
+    Policy {
+        trust: convert::trust_meant(said.trust),
+        cool_down_ms: ms(said.cool_down),
+        cool_down_max_ms: default.cool_down_max_ms.max(ms(said.cool_down)),
+        budget_changes: said.changes_an_hour,
+        lease_ms: ms(said.lease),
+        order_timeout_ms: default.order_timeout_ms.min(ms(said.lease) / 2),
+        ..default
+    }
+}
+
+fn collector(config: &Config, clock: Arc<dyn Clock>) -> collect::Collector {
+    let scrapes = config.collect.scrapes.iter().map(|scrape| collect::Target {
+        interval: scrape.interval,
+        timeout: scrape.timeout,
+        ..collect::Target::new(&scrape.job, &scrape.url)
+    });
+    let tuned = config.targets.iter().map(|target| collect::Target {
+        interval: target.interval,
+        timeout: target.interval,
+        ..collect::Target::new(&target.name, format!("{}/metrics", target.url))
+    });
+    let settings = collect::Config {
+        host: config
+            .collect
+            .host_interval
+            .map(|interval| collect::HostConfig {
+                interval,
+                ..collect::HostConfig::default()
+            }),
+        processes: Vec::new(),
+        targets: scrapes.chain(tuned).collect(),
+    };
+    collect::Collector::new(settings, clock)
+}
+
+fn link(
+    target: &crate::config::Target,
+    clock: &Arc<dyn Clock>,
+) -> Result<TargetLink, AssembleError> {
+    let name = target.name.clone();
+    let actuator =
+        HttpTarget::new(&target.name, &target.url, Arc::clone(clock)).map_err(|source| {
+            AssembleError::Target {
+                name: name.clone(),
+                source,
+            }
+        })?;
+    Ok(TargetLink {
+        name,
+        actuator: Box::new(actuator),
+    })
+}
+
+/// What the journal knows of earlier lives.
+struct Past {
+    governor: Governor,
+    tuners: Vec<Tuner>,
+    next_proposal: ProposalId,
+    next_study: StudyId,
+    decisions: Vec<model::Decision>,
+    findings: Vec<model::Finding>,
+}
+
+enum PastError {
+    Journal(journal::JournalError),
+    Assemble(AssembleError),
+}
+
+impl From<journal::JournalError> for PastError {
+    fn from(error: journal::JournalError) -> Self {
+        Self::Journal(error)
+    }
+}
+
+impl Past {
+    fn read(journal: &Journal, config: &Config) -> Result<Self, PastError> {
+        let lines = journal.events()?;
+        let governor = govern::record::replay(lines.iter().map(String::as_str))
+            .map_err(|error| PastError::Assemble(AssembleError::Replay(error)))?;
+        Ok(Self {
+            governor,
+            tuners: Self::tuners(journal, config)?,
+            next_proposal: journal.newest_proposal()?,
+            next_study: journal.newest_study()?,
+            decisions: journal.decisions(FINDINGS_SHOWN)?,
+            findings: journal.findings(FINDINGS_SHOWN)?,
+        })
+    }
+
+    /// The newest running study of each target that is still to be searched.
+    fn tuners(journal: &Journal, config: &Config) -> Result<Vec<Tuner>, PastError> {
+        let mut tuners: Vec<Tuner> = Vec::new();
+        for study in journal.studies()? {
+            let said = config.targets.iter().find(|t| t.name == study.target);
+            let Some(said) = said.and_then(|t| t.study.as_ref()) else {
+                continue;
+            };
+            let taken = tuners.iter().any(|t| t.study.target == study.target);
+            if taken || study.state != StudyState::Running {
+                continue;
+            }
+            let (id, lines) = (study.id, journal.study_log(study.id)?);
+            let trials = journal.trials(id)?;
+            let tuner =
+                Tuner::resume(study, trials, &lines, said.trials_max).map_err(|source| {
+                    PastError::Assemble(AssembleError::Study { study: id, source })
+                })?;
+            tuners.push(tuner);
+        }
+        Ok(tuners)
+    }
+
+    /// What is shown before the first turn.
+    fn view(&self, now_ms: i64) -> View {
+        let mut view = View::new(now_ms);
+        for change in self.governor.changes() {
+            view.note_change(convert::change(change, convert::Timing::default()));
+        }
+        for decision in self.decisions.iter().rev() {
+            view.note_decision(convert::decision(decision));
+        }
+        for finding in self.findings.iter().rev() {
+            view.note_finding(convert::finding(finding));
+        }
+        view
+    }
+}

@@ -1,0 +1,171 @@
+//! The command line: what can be asked for, in words that teach.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// Exit codes, the same for every command.
+pub(crate) mod exit {
+    /// It failed.
+    pub(crate) const FAILED: u8 = 1;
+    /// The command line or the configuration is wrong (also clap's own code).
+    pub(crate) const USAGE: u8 = 2;
+    /// Ended by Ctrl-C.
+    pub(crate) const INTERRUPTED: u8 = 130;
+}
+
+/// ALL-USE watches services, understands them, and tunes their knobs: every change admitted by a
+/// governor, tried under a lease, judged by a sound test, and kept or undone.
+#[derive(Debug, Parser)]
+#[command(
+    name = "alluse",
+    version,
+    arg_required_else_help = true,
+    after_help = "Begin with `alluse demo`: a real service under real load, tuned before your eyes.\n\
+                  Exit codes: 0 done, 1 failed, 2 usage or configuration, 130 interrupted."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Say less: warnings and errors only.
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Tune a real service under real load, live, on this machine.
+    Demo(DemoArgs),
+    /// Run the server: collect, store, answer, analyze, and tune what the configuration names.
+    Serve(ServeArgs),
+    /// Ask a server a PromQL query.
+    Query(QueryArgs),
+    /// Look at a configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print shell completions: `alluse completions bash > /etc/bash_completion.d/alluse`.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Run the ledger, the service that the demo tunes; see `alluse ledger -- --help`.
+    Ledger {
+        /// Stop when standard input closes: for a program that starts this one.
+        #[arg(long, hide = true)]
+        until_stdin_closes: bool,
+        /// Its own arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// How long to tune.
+    #[arg(long, default_value = "3m", value_parser = span)]
+    pub(crate) duration: Duration,
+    /// Fixes every random choice of the study, the trials and the load.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Transfers a second offered to the ledger; by default a share of what it is measured to
+    /// hold with the knobs it starts with.
+    #[arg(long, value_name = "PER_SECOND")]
+    pub(crate) rate: Option<f64>,
+    /// Where the dashboard listens.
+    #[arg(long, default_value = "127.0.0.1:9400")]
+    pub(crate) listen: SocketAddr,
+    /// Keep the data here instead of a folder that goes with the demo.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Exit when the report is printed, instead of leaving everything running.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Write the report as JSON to a file ("-" for standard output).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Address to listen on; port 0 takes a free one. [default: 127.0.0.1:9400]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Folder of the store and the journal. [default: ./alluse-data]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Configuration file (TOML). Everything in it is optional.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// When stopped, also put back the values this run has kept.
+    #[arg(long)]
+    pub(crate) put_back: bool,
+    /// Stop when standard input closes: for a program that starts this one.
+    #[arg(long, hide = true)]
+    pub(crate) until_stdin_closes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueryArgs {
+    /// The query, such as `rate(node_cpu_seconds_total[1m])`.
+    pub(crate) expression: String,
+    /// The server.
+    #[arg(long, default_value = "http://127.0.0.1:9400", env = "ALLUSE_URL")]
+    pub(crate) url: String,
+    /// Time of the answer: RFC 3339 or seconds since the Unix epoch. [default: now]
+    #[arg(long, conflicts_with_all = ["start", "end", "step"])]
+    pub(crate) time: Option<String>,
+    /// First time of a range.
+    #[arg(long, requires_all = ["end", "step"])]
+    pub(crate) start: Option<String>,
+    /// Last time of a range.
+    #[arg(long, requires = "start")]
+    pub(crate) end: Option<String>,
+    /// Step of a range, such as `15s`.
+    #[arg(long, requires = "start")]
+    pub(crate) step: Option<String>,
+    /// Print the server's JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Report every mistake of a configuration with its place and key; exit 2 if there is one.
+    ///
+    /// Flags win over the environment (ALLUSE__SERVER__LISTEN, ALLUSE__SERVER__DATA,
+    /// ALLUSE__STORE__RETENTION, ALLUSE__GOVERNOR__TRUST, ALLUSE__GOVERNOR__SEED), the
+    /// environment over the file, the file over the defaults.
+    Check {
+        /// The file.
+        #[arg(default_value = "alluse.toml")]
+        file: PathBuf,
+        /// Print the mistakes as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn span(text: &str) -> Result<Duration, String> {
+    let span = crate::config::duration::parse(text)?;
+    if span < MIN_DURATION {
+        return Err(format!(
+            "at least {MIN_DURATION:?}: a change takes that long to judge"
+        ));
+    }
+    Ok(span)
+}
+
+/// Shortest demo: a trial with a clear effect takes about this long.
+const MIN_DURATION: Duration = Duration::from_secs(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_fits_together() {
+        Cli::command().debug_assert();
+    }
+}

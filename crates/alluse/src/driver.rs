@@ -1,0 +1,437 @@
+//! Drives the pipeline: one thread that reads the mails, takes the turns, writes the record
+//! before anything leaves, then sends the orders and tells whoever listens.
+
+use std::{sync::Arc, time::Duration};
+
+use govern::Event;
+use journal::Journal;
+use model::{Arm, ChangeId, Clock, Finding, Order, StudyId};
+use store::Store;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use wire::{control, live};
+
+use crate::{
+    api::{convert, live::Signal},
+    capacity::Capacities,
+    config::Bound,
+    mailbox::{Ask, Mail, Reply},
+    pipeline::{Pipeline, Turn},
+    telemetry::Telemetry,
+    view::View,
+};
+
+/// Longest time between two turns: how late a guard or a window may be noticed.
+const BEAT: Duration = Duration::from_millis(50);
+
+/// After a whole second, so long until its samples are taken to be stored, ms.
+const ARRIVAL_MS: i64 = 150;
+
+/// What the driver works with.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    pub(crate) pipeline: Pipeline,
+    pub(crate) policy: govern::Policy,
+    pub(crate) journal: Journal,
+    pub(crate) store: Arc<Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) capacities: Capacities,
+    pub(crate) view: watch::Sender<View>,
+    pub(crate) events: broadcast::Sender<Signal>,
+    pub(crate) orders: mpsc::UnboundedSender<Order>,
+    pub(crate) telemetry: Arc<Telemetry>,
+}
+
+/// A question whose answer comes out of the turn.
+#[derive(Debug)]
+enum Pending {
+    /// The ruling on the newest proposal of a person.
+    Decision(model::ProposalId),
+    Change(ChangeId),
+    Status,
+    /// Already answered.
+    Known(Reply),
+}
+
+impl Driver {
+    /// Runs until a stop has been asked for and nothing of ours is in force any more.
+    pub(crate) async fn run(mut self, mut mails: mpsc::Receiver<Mail>) {
+        let turn = self
+            .pipeline
+            .start(self.clock.wall_ms(), self.policy.clone());
+        self.finish(turn);
+        let mut second_ms = self.clock.wall_ms().div_euclid(1_000);
+        while !self.pipeline.may_end() {
+            let mut batch = Vec::new();
+            match tokio::time::timeout(BEAT, mails.recv()).await {
+                Ok(Some(mail)) => batch.push(mail),
+                Ok(None) => break,
+                Err(_beat) => {}
+            }
+            while let Ok(mail) = mails.try_recv() {
+                batch.push(mail);
+            }
+            self.turn(batch);
+            let second = (self.clock.wall_ms() - ARRIVAL_MS).div_euclid(1_000);
+            if second > second_ms {
+                second_ms = second;
+                self.second(second * 1_000);
+            }
+        }
+        self.publish_status();
+    }
+
+    /// Sorts the mails into samples, events and questions, then takes one turn.
+    fn turn(&mut self, mails: Vec<Mail>) {
+        let begun = self.clock.monotonic();
+        let now_ms = self.clock.wall_ms();
+        let (mut events, mut asked) = (Vec::new(), Vec::new());
+        for mail in mails {
+            match mail {
+                Mail::Batch(batch) => self.ingest(&batch),
+                Mail::Seen { target, discovery } => events.push(Event::TargetSeen {
+                    target,
+                    instance: discovery.instance,
+                    generation: discovery.generation,
+                    knobs: discovery.knobs,
+                }),
+                Mail::Lost { target } => events.push(Event::TargetLost { target }),
+                Mail::Outcome(outcome) => events.push(Event::Done(outcome)),
+                Mail::Ask(ask, reply) => {
+                    let (event, pending) = self.question(now_ms, ask);
+                    events.extend(event);
+                    asked.push((pending, reply));
+                }
+                Mail::Stop { put_back } => events.push(Event::Shutdown { put_back }),
+            }
+        }
+        let heard = !events.is_empty();
+        let turn = self.pipeline.turn(now_ms, events);
+        let answers = asked
+            .into_iter()
+            .map(|(p, reply)| (self.answer(p, &turn), reply))
+            .collect();
+        if heard || !turn.is_quiet() {
+            self.finish(turn);
+            self.publish_targets();
+        }
+        self.reply(answers);
+        self.telemetry.turns.increment();
+        self.telemetry
+            .turn_seconds
+            .observe_duration(self.clock.monotonic() - begun);
+    }
+
+    fn ingest(&mut self, batch: &model::Batch) {
+        match self.pipeline.ingest(batch) {
+            Ok(findings) => {
+                self.telemetry.ingested.add(batch.samples.len() as u64);
+                self.found(findings);
+            }
+            Err(error) => {
+                self.telemetry.refused_batches.increment();
+                tracing::warn!(%error, samples = batch.samples.len(), "a batch was not stored");
+            }
+        }
+    }
+
+    fn found(&mut self, findings: Vec<Finding>) {
+        for mut finding in findings {
+            if let Err(error) = self.journal.record_finding(&mut finding) {
+                self.telemetry.journal_errors.increment();
+                tracing::warn!(%error, "a finding could not be recorded");
+            }
+            self.telemetry.findings.increment();
+            let shown = convert::finding(&finding);
+            self.view
+                .send_modify(|view| view.note_finding(shown.clone()));
+            self.send(live::Event::Finding { finding: shown });
+        }
+    }
+
+    /// The event a question becomes, and what to answer after the turn.
+    fn question(&mut self, now_ms: i64, ask: Ask) -> (Option<Event>, Pending) {
+        match ask {
+            Ask::Propose(request) => {
+                let values = request.values.iter();
+                let values = values
+                    .map(|(k, v)| (k.clone(), convert::knob_value(v)))
+                    .collect();
+                let person = request.by.unwrap_or_else(|| "api".to_owned());
+                let event = self.pipeline.person_proposes(
+                    now_ms,
+                    request.target,
+                    values,
+                    person,
+                    request.reason,
+                );
+                let Event::Proposed(proposal) = &event else {
+                    unreachable!("a person's proposal is a proposal")
+                };
+                let id = proposal.id;
+                (Some(event), Pending::Decision(id))
+            }
+            Ask::Approve { change, by } => {
+                self.about(change, "waiting", |change| Event::Approved { change, by })
+            }
+            Ask::Reject { change, by } => {
+                self.about(change, "waiting", |change| Event::Rejected { change, by })
+            }
+            Ask::Undo { change, by } => self.about(change, "trying keeping kept", |change| {
+                Event::UndoAsked { change, by }
+            }),
+            Ask::StopStudy { study } => match self.pipeline.stop_study(StudyId(study)) {
+                Some(turn) => {
+                    self.finish(turn);
+                    (None, Pending::Status)
+                }
+                None => {
+                    let what = format!("there is no study {study}");
+                    (None, Pending::Known(Reply::NotFound(what)))
+                }
+            },
+            Ask::RedButton { by } => (Some(Event::RedButton { by }), Pending::Status),
+            Ask::Release { by } => (Some(Event::Released { by }), Pending::Status),
+            Ask::Unfreeze { target, by } => (Some(Event::Unfrozen { target, by }), Pending::Status),
+            Ask::Trust(trust) => {
+                let trust = convert::trust_meant(trust);
+                (Some(Event::TrustSet { trust }), Pending::Status)
+            }
+        }
+    }
+
+    /// A question about one change that must be in one of these states.
+    fn about(
+        &self,
+        id: u64,
+        states: &str,
+        event: impl FnOnce(ChangeId) -> Event,
+    ) -> (Option<Event>, Pending) {
+        let Some(change) = self.pipeline.governor().change(ChangeId(id)) else {
+            let what = format!("there is no change {id}");
+            return (None, Pending::Known(Reply::NotFound(what)));
+        };
+        let state = convert::state(change.state);
+        if !states.split(' ').any(|s| s == state) {
+            let why = format!("change {id} is {state}");
+            return (None, Pending::Known(Reply::Conflict(why)));
+        }
+        (Some(event(change.id)), Pending::Change(change.id))
+    }
+
+    fn answer(&self, pending: Pending, turn: &Turn) -> Reply {
+        match pending {
+            Pending::Known(reply) => reply,
+            Pending::Status => Reply::Status,
+            Pending::Decision(proposal) => {
+                let decision = turn.decisions.iter().find(|d| d.proposal == proposal);
+                decision.map_or_else(
+                    || Reply::Conflict("the governor did not rule".to_owned()),
+                    |d| Reply::Decision(convert::decision(d)),
+                )
+            }
+            Pending::Change(id) => match self.pipeline.governor().change(id) {
+                Some(change) => Reply::Change(convert::change(change, self.pipeline.timing(id))),
+                None => Reply::NotFound(format!("there is no change {id}")),
+            },
+        }
+    }
+
+    /// Answers go out after the record: who has an answer may rely on it.
+    fn reply(&self, answers: Vec<(Reply, oneshot::Sender<Reply>)>) {
+        for (answer, reply) in answers {
+            if reply.send(answer).is_err() {
+                tracing::debug!("who asked has gone");
+            }
+        }
+    }
+
+    /// Records a turn, then carries it out and tells of it. A turn that cannot be recorded is not
+    /// carried out: the governor takes its orders for lost, and tries again.
+    fn finish(&mut self, turn: Turn) {
+        if turn.is_quiet() {
+            return;
+        }
+        if let Err(error) = self.record(&turn) {
+            self.telemetry.journal_errors.increment();
+            tracing::error!(%error, "the journal cannot be written: nothing is carried out");
+            return;
+        }
+        for reason in &turn.pages {
+            tracing::error!(%reason, "a person has to look");
+        }
+        for order in turn.orders {
+            self.telemetry.orders.increment();
+            if self.orders.send(order).is_err() {
+                tracing::debug!("the actuators have ended");
+            }
+        }
+        self.tell_changes(&turn.changes, &turn.decisions);
+        if !turn.studied.is_empty() {
+            self.publish_studies();
+        }
+        self.publish_status();
+    }
+
+    fn record(&mut self, turn: &Turn) -> Result<(), journal::JournalError> {
+        let now_ms = self.clock.wall_ms();
+        let mut entry = self.journal.batch()?;
+        for line in &turn.lines {
+            entry.append_event(now_ms, line)?;
+        }
+        for decision in &turn.decisions {
+            entry.record_decision(decision)?;
+        }
+        for change in &turn.changes {
+            entry.record_change(change)?;
+        }
+        for progress in &turn.studied {
+            entry.record_study(&progress.study)?;
+            for trial in &progress.trials {
+                entry.record_trial(trial)?;
+            }
+            for line in &progress.lines {
+                entry.append_study_log(progress.study.id, line)?;
+            }
+        }
+        entry.commit()
+    }
+
+    fn tell_changes(&self, changes: &[model::Change], decisions: &[model::Decision]) {
+        for decision in decisions {
+            let decision = convert::decision(decision);
+            self.view
+                .send_modify(|view| view.note_decision(decision.clone()));
+            self.send(live::Event::Decision { decision });
+        }
+        for change in changes {
+            let change = convert::change(change, self.pipeline.timing(change.id));
+            self.view
+                .send_modify(|view| view.note_change(change.clone()));
+            self.send(live::Event::Change { change });
+        }
+    }
+
+    /// Once a second: the tick for live pages, the status, and what is forecast now and then.
+    fn second(&mut self, at_ms: i64) {
+        let signal = Signal::Tick { at_ms };
+        if self.events.send(signal).is_err() {
+            // Nobody listens: that is the usual state of a server.
+        }
+        let findings = self
+            .capacities
+            .due(at_ms, self.pipeline.measure(), self.pipeline.reader());
+        self.found(findings);
+        self.publish_status();
+        self.publish_targets();
+    }
+
+    fn send(&self, event: live::Event) {
+        if self.events.send(Signal::Event(Arc::new(event))).is_err() {
+            // Nobody listens.
+        }
+    }
+
+    fn publish_status(&self) {
+        let stats = self.store.stats();
+        let governor = self.pipeline.governor();
+        let running = self
+            .pipeline
+            .trials()
+            .next()
+            .map(|(id, trial)| running(id, trial));
+        let now_ms = self.clock.wall_ms();
+        self.view.send_modify(|view| {
+            view.count_changes();
+            let status = &mut view.status;
+            status.now_ms = now_ms;
+            status.trust = convert::trust(governor.trust());
+            status.red_button = governor.red_button().map(str::to_owned);
+            status.store = store_state(stats.state).to_owned();
+            status.series = stats.series;
+            status.samples = stats.appended;
+            status.running = running;
+        });
+        let status = self.view.borrow().status.clone();
+        self.send(live::Event::Status { status });
+    }
+
+    fn publish_targets(&self) {
+        let targets: Vec<control::Target> =
+            self.pipeline.targets().map(|t| self.target(t)).collect();
+        self.view.send_modify(|view| view.targets = targets);
+    }
+
+    fn target(&self, said: &crate::config::Target) -> control::Target {
+        let known = self.pipeline.governor().target(&said.name);
+        let knobs = known
+            .map(|t| t.knobs().map(convert::knob).collect())
+            .unwrap_or_default();
+        control::Target {
+            name: said.name.clone(),
+            url: said.url.clone(),
+            up: known.is_some_and(govern::Target::is_up),
+            frozen: known.and_then(|t| t.frozen()).map(str::to_owned),
+            objective: control::Objective {
+                name: said.objective.name.clone(),
+                query: said.objective.query.clone(),
+                goal: convert::goal(said.objective.goal).to_owned(),
+                unit: said.objective.unit.clone(),
+            },
+            guards: said.guards.iter().map(|g| self.guard(g)).collect(),
+            knobs,
+        }
+    }
+
+    fn guard(&self, said: &crate::config::Guard) -> control::Guard {
+        let (bound, value) = match said.bound {
+            Bound::AtMost(value) => ("at_most", value),
+            Bound::AtLeast(value) => ("at_least", value),
+        };
+        let now_ms = self.clock.wall_ms();
+        control::Guard {
+            name: said.name.clone(),
+            query: said.query.clone(),
+            bound: bound.to_owned(),
+            value,
+            last: self
+                .pipeline
+                .measure()
+                .number(self.pipeline.reader(), &said.query, now_ms),
+        }
+    }
+
+    fn publish_studies(&self) {
+        let studies = self.pipeline.tuners().map(|t| {
+            let trials: Vec<model::Trial> = t.trials.values().cloned().collect();
+            convert::study(&t.study, &trials)
+        });
+        let studies = studies.collect();
+        self.view.send_modify(|view| view.studies = studies);
+    }
+}
+
+fn running(id: ChangeId, trial: &crate::trial::Trial) -> control::Running {
+    let test = trial.conductor().test();
+    control::Running {
+        change: id.0,
+        arm: trial.arm().map(|arm| {
+            match arm {
+                Arm::Baseline => "baseline",
+                Arm::Variant => "variant",
+            }
+            .to_owned()
+        }),
+        pairs: test.pairs(),
+        pairs_max: test.rule().pairs_max,
+        e_value: test.e_value(),
+        effect: test.effect().map(convert::effect),
+    }
+}
+
+fn store_state(state: store::State) -> &'static str {
+    match state {
+        store::State::Healthy => "healthy",
+        store::State::DiskFull => "disk_full",
+        store::State::Failed => "failed",
+    }
+}

@@ -1,0 +1,92 @@
+//! ALL-USE's own metrics. The server scrapes itself like any other service.
+
+use std::sync::Arc;
+
+use runtime::metrics::{Counter, Histogram, Registry};
+use store::Store;
+use wire::control::Own;
+
+/// Handles to the metrics the program itself counts.
+#[derive(Debug)]
+pub(crate) struct Telemetry {
+    pub(crate) registry: Registry,
+    pub(crate) ingested: Counter,
+    pub(crate) refused_batches: Counter,
+    pub(crate) findings: Counter,
+    pub(crate) turns: Counter,
+    pub(crate) turn_seconds: Histogram,
+    pub(crate) orders: Counter,
+    pub(crate) journal_errors: Counter,
+}
+
+impl Telemetry {
+    pub(crate) fn new() -> Self {
+        let registry = Registry::default();
+        runtime::process::declare(&registry);
+        let counter = |name, help| registry.counter(name, help, &[]);
+        Self {
+            ingested: counter(
+                "alluse_ingested_samples_total",
+                "Samples handed to the store.",
+            ),
+            refused_batches: counter(
+                "alluse_refused_batches_total",
+                "Batches the store did not take, such as while the disk was full.",
+            ),
+            findings: counter("alluse_findings_total", "Findings of the analysis."),
+            turns: counter("alluse_loop_turns_total", "Turns of the loop."),
+            turn_seconds: registry.latency(
+                "alluse_loop_turn_seconds",
+                "What a turn of the loop took, its record on disk included.",
+                &[],
+            ),
+            orders: counter("alluse_orders_total", "Orders sent to targets."),
+            journal_errors: counter(
+                "alluse_journal_errors_total",
+                "Turns whose record could not be written; their orders were not sent.",
+            ),
+            registry,
+        }
+    }
+
+    /// Shows what the store counts.
+    pub(crate) fn watch_store(&self, store: &Arc<Store>) {
+        let gauge = |name: &str, help: &str, read: fn(&store::Stats) -> u64| {
+            let store = Arc::clone(store);
+            self.registry
+                .gauge_fn(name, help, &[], move || read(&store.stats()) as f64);
+        };
+        gauge("alluse_store_series", "Active series.", |s| s.series);
+        gauge(
+            "alluse_store_wal_bytes",
+            "Bytes of the write-ahead log.",
+            |s| s.wal_bytes,
+        );
+        gauge(
+            "alluse_store_disk_full",
+            "1 while ingest is stopped for lack of space.",
+            |s| u64::from(s.state == store::State::DiskFull),
+        );
+    }
+}
+
+/// CPU and memory of this process since its start; `None` where the system does not say.
+pub(crate) fn own(uptime_s: f64) -> Option<Own> {
+    let cpu_seconds = runtime::process::cpu_seconds()?;
+    Some(Own {
+        cpu_seconds,
+        cpu_share: cpu_seconds / uptime_s.max(1.0),
+        memory_bytes: runtime::process::resident_bytes()? as u64,
+    })
+}
+
+/// The collector's counters as exposition text: it keeps them itself.
+pub(crate) fn collector_text(collector: &collect::Handle) -> String {
+    let mut text = String::new();
+    for sample in collector.metrics(0) {
+        if let model::Value::Float(value) = sample.value {
+            text.push_str(&format!("{} {value}\n", sample.labels));
+        }
+    }
+    text
+}
