@@ -179,6 +179,7 @@ impl Engine {
             stop,
             budget: Budget::new(&self.options.limits),
             annotations: RefCell::default(),
+            buckets: std::cell::Cell::default(),
         };
         evaluator.check_stop()?;
         let value = match when {

@@ -30,8 +30,10 @@ mod rate_extended;
 mod relabel;
 mod select;
 mod series;
+mod stats;
+mod xxhash;
 
-use std::cell::RefCell;
+use std::cell::{Cell as StdCell, RefCell};
 
 use model::{Labels, SeriesReader};
 
@@ -40,9 +42,10 @@ pub(crate) use budget::{Budget, Rows};
 pub(crate) use grid::{Cell, Grid, Row, is_present};
 pub(crate) use label_set::without_metadata;
 pub(crate) use series::RangeSeries;
+pub(crate) use stats::Buckets;
 
 use crate::annotations::{Annotations, Note};
-use crate::ast::{Binary, Expr, ValueType};
+use crate::ast::{Binary, BinaryOp, Expr, ValueType};
 use crate::engine::StopSignal;
 use crate::error::QueryError;
 use crate::limits::Options;
@@ -80,6 +83,8 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) stop: StopSignal<'a>,
     pub(crate) budget: Budget,
     pub(crate) annotations: RefCell<Annotations>,
+    /// Whether buckets matter where the evaluation stands.
+    pub(crate) buckets: StdCell<Buckets>,
 }
 
 impl std::fmt::Debug for Evaluator<'_> {
@@ -166,12 +171,19 @@ impl<'a> Evaluator<'a> {
         grid: Grid,
         sink: &mut Sink<'_>,
     ) -> Result<()> {
-        if !matches!(b.left, Expr::Binary(_)) {
-            return self.stream_operation(b, grid, sink);
-        }
-        match self.chain(expr, grid)? {
-            Value::Vector(mut rows) => rows.take().into_iter().try_for_each(sink),
-            Value::Scalar(_) => refuse("a scalar is no instant vector"),
+        let (_, chain) = expr.spine();
+        let trims = |b: &&Binary| matches!(b.op, BinaryOp::TrimUpper | BinaryOp::TrimLower);
+        let evaluate = || match chain.len() {
+            1 => self.stream_operation(b, grid, sink),
+            _ => match self.chain(expr, grid)? {
+                Value::Vector(mut rows) => rows.take().into_iter().try_for_each(sink),
+                Value::Scalar(_) => refuse("a scalar is no instant vector"),
+            },
+        };
+        if chain.iter().any(trims) {
+            self.with_buckets(Buckets::Needed, evaluate)
+        } else {
+            evaluate()
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! [`parse`] turns text into a tree ([`ast`]), with the position of every part; [`format`] turns
 //! it back. [`Engine`] evaluates a query over a [`model::SeriesReader`] at one time or over a
-//! range of steps and gives an [`Answer`]; `json` writes its `data` as Prometheus's HTTP API
+//! range of steps and gives an [`Answer`]; [`json`] writes its `data` as Prometheus's HTTP API
 //! does. The language and its semantics are those of Prometheus 3.
 
 mod annotations;
@@ -15,6 +15,7 @@ pub mod float_text;
 pub mod format;
 pub mod functions;
 pub mod histogram;
+pub mod json;
 mod lexer;
 pub mod limits;
 mod literal;

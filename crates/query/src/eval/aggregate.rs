@@ -6,7 +6,7 @@ use super::assembly::Assembly;
 use super::fold::{Fold, Noted};
 use super::grid::{Cell, Grid, Row, is_present};
 use super::label_set::{GroupIndex, Grouping};
-use super::{Evaluator, Result, Sink, histogram_text, over_time, refuse, relabel};
+use super::{Evaluator, Result, Sink, histogram_text, over_time, refuse};
 use crate::annotations::{Note, Operation};
 use crate::ast::{Aggregate, AggregateOp, Expr};
 use crate::float_text::format_value;
@@ -143,7 +143,7 @@ impl Evaluator<'_> {
         let Some(Expr::Text(label)) = a.parameter.as_ref().map(Expr::unwrapped) else {
             return refuse("count_values takes a label name");
         };
-        if !label.is_valid || !relabel::is_label_name(&label.value) {
+        if !label.is_valid || label.value.is_empty() {
             let written = &self.text[label.position.start..label.position.end];
             return refuse(format!("invalid label name {written}"));
         }

@@ -4,6 +4,7 @@ use super::grid::{Grid, Row};
 use super::range::Span;
 use super::select::Take;
 use super::series::{RangeSeries, Slice, Stretch, bounds};
+use super::stats::Buckets;
 use super::{Evaluator, Result, Sink, calendar, map, refuse};
 use crate::annotations::Note;
 use crate::ast::{Call, Expr, Extension, ValueType};
@@ -68,6 +69,9 @@ impl Evaluator<'_> {
             }
             Kind::Round | Kind::Clamp | Kind::ClampMin | Kind::ClampMax => {
                 self.stream_with_scalars(c, grid, sink)
+            }
+            Kind::HistogramCount | Kind::HistogramSum | Kind::HistogramAvg => {
+                self.with_buckets(Buckets::Spared, || self.stream_mapped(c, grid, sink))
             }
             _ => self.stream_mapped(c, grid, sink),
         }

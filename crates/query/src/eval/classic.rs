@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 use super::assembly::Assembly;
 use super::grid::{Cell, Grid, Row, is_present};
 use super::label_set::filtered;
+use super::stats::Buckets;
 use super::{Evaluator, Result, Sink, relabel};
 use crate::annotations::Note;
 use crate::ast::Call;
@@ -42,13 +43,6 @@ enum Question {
     Fraction(f64, f64),
 }
 
-/// Where notes about the arguments go.
-#[derive(Debug, Clone, Copy)]
-struct Places {
-    vector: Position,
-    first: Position,
-}
-
 impl Evaluator<'_> {
     pub(super) fn bucketed(&self, c: &Call, grid: Grid, sink: &mut Sink<'_>) -> Result<()> {
         let place = |i: usize| c.args[i].unwrapped().position();
@@ -58,19 +52,16 @@ impl Evaluator<'_> {
             Kind::HistogramQuantiles => 0,
             _ => 2,
         };
-        let places = Places {
-            vector: place(vector),
-            first: place(0),
-        };
-        let rows = self.rows(&c.args[vector], grid)?;
-        let classics = self.classics(&rows, places.vector);
+        let position = place(vector);
+        let rows = self.with_buckets(Buckets::Needed, || self.rows(&c.args[vector], grid))?;
+        let classics = self.classics(&rows, position);
         let mut out = Assembly::new(grid);
         match c.function.kind {
             Kind::HistogramQuantile => {
                 let column = scalar(0)?;
                 self.check_quantiles(&column, place(0));
                 let question = |i: usize| Question::Quantile(column[i]);
-                self.answer(&rows, &classics, grid, places, &question, None, &mut out)?;
+                self.answer(&rows, &classics, grid, position, &question, None, &mut out)?;
             }
             Kind::HistogramQuantiles => {
                 let label = relabel::text(&c.args[1])?;
@@ -79,13 +70,13 @@ impl Evaluator<'_> {
                     self.check_quantiles(&column, place(k));
                     let question = |i: usize| Question::Quantile(column[i]);
                     let label = Some((label, column.as_slice()));
-                    self.answer(&rows, &classics, grid, places, &question, label, &mut out)?;
+                    self.answer(&rows, &classics, grid, position, &question, label, &mut out)?;
                 }
             }
             _ => {
                 let (lower, upper) = (scalar(0)?, scalar(1)?);
                 let question = |i: usize| Question::Fraction(lower[i], upper[i]);
-                self.answer(&rows, &classics, grid, places, &question, None, &mut out)?;
+                self.answer(&rows, &classics, grid, position, &question, None, &mut out)?;
             }
         }
         out.finish().into_iter().try_for_each(sink)
@@ -139,7 +130,7 @@ impl Evaluator<'_> {
         rows: &[Row],
         classics: &[Classic],
         grid: Grid,
-        places: Places,
+        position: Position,
         question: &dyn Fn(usize) -> Question,
         label: Option<(&str, &[f64])>,
         out: &mut Assembly,
@@ -157,12 +148,12 @@ impl Evaluator<'_> {
                 let Some(h) = row.histogram(i) else { continue };
                 if let Some(twin) = twin.filter(|t| t.is_there(rows, i)) {
                     let metric = row.labels.metric_name();
-                    self.note(&Note::MixedClassicNative { metric }, places.vector);
+                    self.note(&Note::MixedClassicNative { metric }, position);
                     let number = classics.iter().position(|c| std::ptr::eq(c, *twin));
                     clashes[number.unwrap_or(0) * grid.count + i] = true;
                     continue;
                 }
-                let value = self.of_native(question(i), h, &row.labels, places.first);
+                let value = self.of_native(question(i), h, &row.labels, position);
                 let target = out.row(&labelled(&row.labels, i), true);
                 out.put(target, i, Cell::Float(value))?;
             }
@@ -176,7 +167,7 @@ impl Evaluator<'_> {
                 let (value, forced) = of_classic(question(i), buckets);
                 if forced {
                     let metric = classic.labels.metric_name();
-                    self.note(&Note::ForcedMonotonicity { metric }, places.vector);
+                    self.note(&Note::ForcedMonotonicity { metric }, position);
                 }
                 let target = out.row(&labelled(&classic.labels, i), true);
                 out.put(target, i, Cell::Float(value))?;
@@ -360,13 +351,15 @@ fn rank_at(value: f64, buckets: &[Bucket]) -> f64 {
             return below.count;
         }
         if bucket.bound > value {
-            let width = bucket.bound - below.bound;
-            // Where in an endless bucket observations lie is not known: none below.
-            let share = if width.is_finite() {
-                (value - below.bound) / width
-            } else {
-                0.0
-            };
+            // Where in an endless bucket observations lie is not known: all of them are taken to
+            // be at its finite end.
+            if below.bound == f64::NEG_INFINITY {
+                return bucket.count;
+            }
+            if bucket.bound == f64::INFINITY {
+                return below.count;
+            }
+            let share = (value - below.bound) / (bucket.bound - below.bound);
             return below.count + (bucket.count - below.count) * share;
         }
         below = *bucket;

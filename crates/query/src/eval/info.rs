@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{Labels, METRIC_NAME, Matcher, Selection};
+use model::{Labels, METRIC_NAME, MatchOp, Matcher, Selection};
 use rustc_hash::FxHashMap;
 
 use super::assembly::Assembly;
@@ -14,6 +14,9 @@ use crate::ast::{At, Call, Duration, Expr};
 
 /// The info metric used unless another is named.
 const TARGET_INFO: &str = "target_info";
+
+/// What names of info metrics end in.
+const INFO_SUFFIX: &str = "_info";
 
 /// Labels that say what a series is about.
 const IDENTITY: [&str; 2] = ["instance", "job"];
@@ -29,6 +32,8 @@ struct InfoSeries {
 struct Wanted {
     /// Which info metrics.
     names: Vec<Matcher>,
+    /// Whether `names` only exclude; then info metrics are those whose name says so.
+    only_negated: bool,
     /// Which of their labels; none: all.
     data: BTreeMap<String, Vec<Matcher>>,
 }
@@ -41,10 +46,15 @@ impl Wanted {
                 data.entry(m.name.clone()).or_default().push(m.clone());
             }
         }
-        let names = data.remove(METRIC_NAME);
-        let target = || vec![Matcher::equal(METRIC_NAME, TARGET_INFO)];
+        let mut names = data.remove(METRIC_NAME).unwrap_or_default();
+        if names.is_empty() {
+            names.push(Matcher::equal(METRIC_NAME, TARGET_INFO));
+        }
+        let asks = |m: &Matcher| matches!(m.op, MatchOp::Equal | MatchOp::Regex);
+        let only_negated = !names.iter().any(asks);
         Self {
-            names: names.unwrap_or_else(target),
+            names,
+            only_negated,
             data,
         }
     }
@@ -52,7 +62,8 @@ impl Wanted {
     /// Whether a series is itself one of the info series.
     fn is_info(&self, labels: &Labels) -> bool {
         let name = labels.metric_name();
-        self.names.iter().all(|m| m.matches(name))
+        let is_named_so = !self.only_negated || name.ends_with(INFO_SUFFIX);
+        is_named_so && self.names.iter().all(|m| m.matches(name))
     }
 
     /// Whether a series without info may stay.
@@ -124,6 +135,9 @@ impl Evaluator<'_> {
         for (count, series) in self.reader.select(&selection)?.enumerate() {
             self.budget.series(count + 1)?;
             let series = series?;
+            if wanted.only_negated && !wanted.is_info(&series.labels) {
+                continue;
+            }
             let key = identity(&series.labels);
             let Some(found) = by_identity.get_mut(&key) else {
                 continue;

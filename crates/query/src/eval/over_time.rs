@@ -253,8 +253,11 @@ pub(super) fn quantile(q: f64, mut values: Vec<f64>) -> f64 {
     at_lower * (1.0 - weight) + at_upper * weight
 }
 
-/// Median absolute deviation from the median.
+/// Median absolute deviation from the median; NaN if any value is.
 fn mad(values: &[f64]) -> f64 {
+    if values.iter().any(|v| v.is_nan()) {
+        return f64::NAN;
+    }
     let median = quantile(0.5, values.to_vec());
     quantile(0.5, values.iter().map(|v| (v - median).abs()).collect())
 }

@@ -60,8 +60,8 @@ impl<'r> Sides<'r> {
             (left, right)
         };
         let value = |n: Option<crate::ast::Number>| n.map(|n| n.value);
-        let fills = (value(b.matching.fill_right), value(b.matching.fill_left));
-        let (fill_one, fill_many) = if swapped { (fills.1, fills.0) } else { fills };
+        // With `group_right`, Prometheus swaps the sides but not the values to fill them with.
+        let (fill_one, fill_many) = (value(b.matching.fill_right), value(b.matching.fill_left));
         let mut index = GroupIndex::new(grouping(&b.matching));
         let mut by_number: Vec<Vec<usize>> = Vec::new();
         for (i, row) in ones.iter().enumerate() {
@@ -98,6 +98,12 @@ impl<'r> Sides<'r> {
                     continue;
                 };
                 if fills || self.many.iter().any(|row| row.has(i)) {
+                    let ordered = first.labels <= second.labels;
+                    let (first, second) = if ordered {
+                        (first, second)
+                    } else {
+                        (second, first)
+                    };
                     return self.ambiguous(first, second);
                 }
             }
@@ -110,8 +116,8 @@ impl<'r> Sides<'r> {
         let group = written_out(&self.index.grouping().key(&second.labels));
         let pair = format!(
             "{}, {}",
-            written_out(&second.labels),
-            written_out(&first.labels)
+            written_out(&first.labels),
+            written_out(&second.labels)
         );
         refuse(format!(
             "found duplicate series for the match group {group} on the {side} hand-side of the \

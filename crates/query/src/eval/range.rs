@@ -5,6 +5,7 @@ use model::Selection;
 
 use super::grid::Grid;
 use super::series::{Points, RangeSeries, Stretch, bounds};
+use super::stats::Buckets;
 use super::{Evaluator, Result, refuse};
 use crate::ast::{Expr, Extension, MatrixSelector, Subquery};
 use crate::position::Position;
@@ -122,7 +123,7 @@ impl Evaluator<'_> {
         for (count, series) in self.reader.select(&selection)?.enumerate() {
             self.check_stop()?;
             self.budget.series(count + 1)?;
-            let series = RangeSeries::read(series?);
+            let series = RangeSeries::read(self.prepared(series?));
             let _held = self.budget.hold(series.len(), 0)?;
             sink(&series, &span)?;
         }
@@ -146,12 +147,15 @@ impl Evaluator<'_> {
             return Ok(());
         };
         self.check_grid(inner_grid)?;
-        self.stream(&s.inner, inner_grid, &mut |row| {
-            self.check_stop()?;
-            let series = RangeSeries::from_row(&row, inner_grid);
-            let _held = self.budget.hold(series.len(), 0)?;
-            sink(&series, &span)
-        })
+        let inner = || {
+            self.stream(&s.inner, inner_grid, &mut |row| {
+                self.check_stop()?;
+                let series = RangeSeries::from_row(&row, inner_grid);
+                let _held = self.budget.hold(series.len(), 0)?;
+                sink(&series, &span)
+            })
+        };
+        self.with_buckets(Buckets::Needed, inner)
     }
 }
 

@@ -4,7 +4,7 @@ use model::Labels;
 
 use super::grid::{Grid, Row, is_present};
 use super::label_set::Grouping;
-use super::{Evaluator, Result, Sink, refuse};
+use super::{Evaluator, Result, Sink, refuse, xxhash};
 use crate::annotations::Note;
 use crate::ast::{Aggregate, AggregateOp};
 
@@ -133,23 +133,12 @@ impl Evaluator<'_> {
 /// bottom, or, if negative, from the top. Decided by the labels alone, so that `r` and `r - 1`
 /// complement each other.
 fn in_share(labels: &Labels, ratio: f64) -> bool {
-    let place = hash(labels) as f64 / u64::MAX as f64;
+    let place = xxhash::of_labels(labels) as f64 / u64::MAX as f64;
     if ratio >= 0.0 {
         place < ratio || ratio == 1.0
     } else {
         place >= 1.0 + ratio
     }
-}
-
-/// FNV-1a, finished as `MurmurHash3` finishes, so that the high bits depend on all of the labels.
-fn hash(labels: &Labels) -> u64 {
-    let bytes = labels.as_bytes().iter();
-    let mut h = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
-        (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3)
-    });
-    h = (h ^ (h >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    h = (h ^ (h >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    h ^ (h >> 33)
 }
 
 /// A binary heap of at most k values with the worst on top. Among equal values it keeps the ones

@@ -18,9 +18,15 @@ pub(super) fn text(expr: &Expr) -> Result<&str> {
     }
 }
 
-/// Labels may have any name that is not empty.
-pub(super) fn is_label_name(name: &str) -> bool {
-    !name.is_empty()
+/// A label's name: any UTF-8 that is not empty. `role` says in an error what it was for.
+fn label_name<'e>(expr: &'e Expr, role: &str) -> Result<&'e str> {
+    let name = text(expr)?;
+    let is_valid = matches!(expr.unwrapped(), Expr::Text(t) if t.is_valid);
+    if is_valid && !name.is_empty() {
+        Ok(name)
+    } else {
+        refuse(format!("invalid {role}: {name}"))
+    }
 }
 
 fn anchored(pattern: &str) -> Result<Regex> {
@@ -37,14 +43,10 @@ fn anchored(pattern: &str) -> Result<Regex> {
 
 impl Evaluator<'_> {
     pub(super) fn label_replace(&self, c: &Call, grid: Grid, sink: &mut Sink<'_>) -> Result<()> {
-        let [target, replacement, source, pattern] =
-            [&c.args[1], &c.args[2], &c.args[3], &c.args[4]].map(text);
-        let (target, replacement, source) = (target?, replacement?, source?);
+        let [replacement, source, pattern] = [&c.args[2], &c.args[3], &c.args[4]].map(text);
+        let (replacement, source) = (replacement?, source?);
         let regex = anchored(pattern?)?;
-        if !is_label_name(target) {
-            let message = "invalid destination label name in label_replace(): ";
-            return refuse(format!("{message}{target}"));
-        }
+        let target = label_name(&c.args[1], "destination label name in label_replace()")?;
         self.relabel(&c.args[0], grid, target, sink, |labels| {
             let value = labels.get(source).unwrap_or_default();
             let found = regex.captures(value)?;
@@ -55,16 +57,10 @@ impl Evaluator<'_> {
     }
 
     pub(super) fn label_join(&self, c: &Call, grid: Grid, sink: &mut Sink<'_>) -> Result<()> {
-        let (target, separator) = (text(&c.args[1])?, text(&c.args[2])?);
-        let sources = c.args[3..].iter().map(text).collect::<Result<Vec<_>>>()?;
-        if let Some(bad) = sources.iter().find(|name| !is_label_name(name)) {
-            return refuse(format!("invalid source label name in label_join(): {bad}"));
-        }
-        if !is_label_name(target) {
-            return refuse(format!(
-                "invalid destination label name in label_join(): {target}"
-            ));
-        }
+        let separator = text(&c.args[2])?;
+        let source = |e| label_name(e, "source label name in label_join()");
+        let sources = c.args[3..].iter().map(source).collect::<Result<Vec<_>>>()?;
+        let target = label_name(&c.args[1], "destination label name in label_join()")?;
         self.relabel(&c.args[0], grid, target, sink, |labels| {
             let values: Vec<&str> = sources
                 .iter()

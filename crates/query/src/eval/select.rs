@@ -44,7 +44,7 @@ impl Evaluator<'_> {
         for (count, series) in self.reader.select(&selection)?.enumerate() {
             self.check_stop()?;
             self.budget.series(count + 1)?;
-            let series = series?;
+            let series = self.prepared(series?);
             let references = grid.times().map(reference);
             let row = if smoothed {
                 self.smooth(&series, grid, references, v)
@@ -120,7 +120,14 @@ impl Evaluator<'_> {
             series.histograms[next].as_ref()?,
         );
         let is_counter = a.reset_hint != ResetHint::Gauge && b.reset_hint != ResetHint::Gauge;
-        match interpolate_histograms(a, b, share, is_counter) {
+        // A reset would hide the mix.
+        let mixed = histogram::is_custom(a) != histogram::is_custom(b);
+        let between = if mixed {
+            Err(histogram::Incompatible)
+        } else {
+            interpolate_histograms(a, b, share, is_counter)
+        };
+        match between {
             Ok((h, reconciled)) => {
                 for operation in reconciled {
                     self.note(&Note::BoundsReconciled(operation), v.position);

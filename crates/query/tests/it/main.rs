@@ -1,3 +1,5 @@
 //! Integration tests of the query engine.
 
+mod evaluating;
+mod parsing;
 mod promqltest;
