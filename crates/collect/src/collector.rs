@@ -34,7 +34,15 @@ const SAMPLES: &str = "alluse_collect_samples_total";
 const SAMPLES_DROPPED: &str = "alluse_collect_samples_dropped_total";
 const BATCHES_DROPPED: &str = "alluse_collect_batches_dropped_total";
 const SCRAPE_FAILURES: &str = "alluse_collect_scrape_failures_total";
+const ORDERS_LOST: &str = "alluse_collect_orders_lost_total";
 const SAMPLING_SECONDS: &str = "alluse_collect_sampling_seconds";
+
+/// Orders that may wait: a discovery of a thousand targets at once.
+const ORDERS_MAX: usize = 1024;
+
+/// Longest wait for a task to end: beyond it (a read that the kernel never answers) the task is
+/// left behind without its staleness markers.
+const END_WAIT: Duration = Duration::from_secs(5);
 
 /// What to collect from the start. More can be added through the [`Handle`].
 #[derive(Debug, Clone, Default)]
@@ -65,13 +73,12 @@ pub struct TargetStatus {
 /// What a running collector can be asked and told. Clones are the same collector.
 #[derive(Debug, Clone)]
 pub struct Handle {
-    orders: mpsc::UnboundedSender<Order>,
+    orders: mpsc::Sender<Order>,
     tally: Arc<Tally>,
     targets: Arc<Mutex<BTreeMap<String, TargetStatus>>>,
 }
 
-/// A change of what is collected. Each is one call of an operator or of discovery: the queue is
-/// as long as what they asked for in the time of one tick.
+/// A change of what is collected.
 #[derive(Debug)]
 enum Order {
     Target(Box<Target>),
@@ -120,9 +127,11 @@ impl Handle {
         &self.tally
     }
 
+    /// One that is lost is counted: the collector has ended, or cannot keep up with orders.
     fn order(&self, order: Order) {
-        if self.orders.send(order).is_err() {
-            tracing::debug!("the collector has ended: an order comes to nothing");
+        if let Err(error) = self.orders.try_send(order) {
+            self.tally.add(ORDERS_LOST, &[], 1.0);
+            tracing::error!(%error, "an order to the collector is lost");
         }
     }
 
@@ -137,14 +146,14 @@ pub struct Collector {
     config: Config,
     clock: Arc<dyn Clock>,
     handle: Handle,
-    orders: mpsc::UnboundedReceiver<Order>,
+    orders: mpsc::Receiver<Order>,
 }
 
 impl Collector {
     /// A collector that has not begun.
     #[must_use]
     pub fn new(config: Config, clock: Arc<dyn Clock>) -> Self {
-        let (sender, orders) = mpsc::unbounded_channel();
+        let (sender, orders) = mpsc::channel(ORDERS_MAX);
         let handle = Handle {
             orders: sender,
             tally: Arc::default(),
@@ -289,10 +298,10 @@ impl Tasks {
 impl Running {
     async fn end(mut self) {
         drop(self.stop);
-        while let Some(ended) = self.done.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "a collecting task failed");
-            }
+        match tokio::time::timeout(END_WAIT, self.done.join_next()).await {
+            Ok(Some(Err(error))) => tracing::error!(%error, "a collecting task failed"),
+            Err(_elapsed) => tracing::error!("a collecting task does not end: it is left behind"),
+            Ok(_) => {}
         }
     }
 }

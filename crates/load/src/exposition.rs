@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use crate::record::{BOUNDS, Code, Outcomes, Recorder};
+use crate::record::{BOUNDS, Code, Outcomes, Period, Recorder};
 
 /// The `Content-Type` of the text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -13,87 +13,33 @@ pub(crate) fn render(recorder: &Recorder, queued: usize, rate: f64) -> String {
     let mut out = Text::default();
     let both = recorder.lock();
     let total = &both.total;
-    let operations = || {
-        recorder
-            .names
-            .iter()
-            .map(|name| escaped(name))
-            .zip(&total.operations)
-    };
-    out.family(
-        "load_request_duration_seconds",
-        "histogram",
-        "Time from a request's intended start to its last byte.",
+    let names: Vec<String> = recorder.names.iter().map(|name| escaped(name)).collect();
+    out.durations(&names, total);
+    out.requests(&names, total);
+    out.lag(total);
+    out.counter(
+        "load_due_total",
+        "Requests that were due.",
+        total.due as f64,
     );
-    for (name, outcomes) in operations() {
-        out.histogram(&name, outcomes);
-    }
-    out.family(
-        "load_requests_total",
-        "counter",
-        "Requests done, by how they ended.",
+    let help = "Requests dropped because the generator's queue was full.";
+    out.counter("load_dropped_total", help, total.dropped as f64);
+    let help = "CPU time the generator's threads used.";
+    out.counter(
+        "load_cpu_seconds_total",
+        help,
+        both.cpu_total().as_secs_f64(),
     );
-    for (name, outcomes) in operations() {
-        for (code, count) in Code::ALL.into_iter().zip(outcomes.codes) {
-            let code = code.as_str();
-            out.line(
-                &format!("load_requests_total{{op=\"{name}\",code=\"{code}\"}}"),
-                count as f64,
-            );
-        }
-    }
-    out.family(
-        "load_schedule_lag_seconds",
-        "summary",
-        "How late the generator handed requests on, since the run began.",
+    out.gauge(
+        "load_queued",
+        "Requests due and waiting for a connection.",
+        queued as f64,
     );
-    for quantile in [0.5, 0.99] {
-        let lag = total.lag_micros.value_at_quantile(quantile) as f64 / 1e6;
-        // A quantile of nothing is NaN, by the format's definition.
-        let lag = if total.due == 0 { f64::NAN } else { lag };
-        out.line(
-            &format!("load_schedule_lag_seconds{{quantile=\"{quantile}\"}}"),
-            lag,
-        );
-    }
-    out.line("load_schedule_lag_seconds_sum", total.lag_sum_seconds);
-    out.line("load_schedule_lag_seconds_count", total.due as f64);
-    let single = [
-        (
-            "load_due_total",
-            "counter",
-            "Requests that were due.",
-            total.due as f64,
-        ),
-        (
-            "load_dropped_total",
-            "counter",
-            "Requests dropped because the generator's queue was full.",
-            total.dropped as f64,
-        ),
-        (
-            "load_queued",
-            "gauge",
-            "Requests due and waiting for a connection.",
-            queued as f64,
-        ),
-        (
-            "load_target_rate",
-            "gauge",
-            "Requests a second planned for now.",
-            rate,
-        ),
-        (
-            "load_cpu_seconds_total",
-            "counter",
-            "CPU time the generator's threads used.",
-            both.cpu_total().as_secs_f64(),
-        ),
-    ];
-    for (name, kind, help, value) in single {
-        out.family(name, kind, help);
-        out.line(name, value);
-    }
+    out.gauge(
+        "load_target_rate",
+        "Requests a second planned for now.",
+        rate,
+    );
     out.0
 }
 
@@ -101,6 +47,55 @@ pub(crate) fn render(recorder: &Recorder, queued: usize, rate: f64) -> String {
 struct Text(String);
 
 impl Text {
+    fn durations(&mut self, names: &[String], total: &Period) {
+        let help = "Time from a request's intended start to its last byte.";
+        self.family("load_request_duration_seconds", "histogram", help);
+        for (name, outcomes) in names.iter().zip(&total.operations) {
+            self.histogram(name, outcomes);
+        }
+    }
+
+    fn requests(&mut self, names: &[String], total: &Period) {
+        self.family(
+            "load_requests_total",
+            "counter",
+            "Requests done, by how they ended.",
+        );
+        for (name, outcomes) in names.iter().zip(&total.operations) {
+            for (code, count) in Code::ALL.into_iter().zip(outcomes.codes) {
+                let code = code.as_str();
+                let series = format!("load_requests_total{{op=\"{name}\",code=\"{code}\"}}");
+                self.line(&series, count as f64);
+            }
+        }
+    }
+
+    fn lag(&mut self, total: &Period) {
+        let help = "How late the generator handed requests on, since the run began.";
+        self.family("load_schedule_lag_seconds", "summary", help);
+        for quantile in [0.5, 0.99] {
+            let lag = total.lag_micros.value_at_quantile(quantile) as f64 / 1e6;
+            // A quantile of nothing is NaN, by the format's definition.
+            let lag = if total.due == 0 { f64::NAN } else { lag };
+            self.line(
+                &format!("load_schedule_lag_seconds{{quantile=\"{quantile}\"}}"),
+                lag,
+            );
+        }
+        self.line("load_schedule_lag_seconds_sum", total.lag_sum_seconds);
+        self.line("load_schedule_lag_seconds_count", total.due as f64);
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: f64) {
+        self.family(name, "counter", help);
+        self.line(name, value);
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: f64) {
+        self.family(name, "gauge", help);
+        self.line(name, value);
+    }
+
     fn family(&mut self, name: &str, kind: &str, help: &str) {
         self.push(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
     }

@@ -1,5 +1,5 @@
 //! What the generator costs and how punctual it is:
-//! `cargo run --release -p load --example cost -- 5000`.
+//! `cargo run --release -p load --example load_cost -- 5000`.
 //!
 //! Loads a trivial server in the same process at the rate given for ten seconds; the CPU time is
 //! that of the generator's own threads.

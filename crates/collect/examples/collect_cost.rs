@@ -1,4 +1,4 @@
-//! What collecting costs: `cargo run --release -p collect --example cost`.
+//! What collecting costs: `cargo run --release -p collect --example collect_cost`.
 //!
 //! Prints the CPU time of one sampling of this host, of one process, and of parsing node_exporter's
 //! own text (steady, as at one scrape a second) if the recording is at hand.
