@@ -262,3 +262,41 @@ fn a_fork_of_a_fork_merges_into_its_parents_com_or_the_next_one_up() {
     }
     audit(session.connection());
 }
+
+#[test]
+fn a_full_disk_fails_the_group_keeps_the_books_and_is_over_when_there_is_space() {
+    let mut session = session();
+    let (a, b) = (
+        open(&mut session, Kind::Gen, 1_000),
+        open(&mut session, Kind::Rev, 1_000),
+    );
+    let pages = |session: &Session, limit: i64| {
+        let set = session.connection();
+        set.pragma_update_and_check(None, "max_page_count", limit, |row| row.get::<_, i64>(0))
+            .unwrap()
+    };
+    // SQLite takes a limit below the present size as the present size: no page more.
+    let full = pages(&session, 1);
+    let pay = |n: usize| {
+        let command = Command::Transfer {
+            from: a,
+            to: b,
+            amount_cents: Cents(1),
+        };
+        request(command, Some(&format!("key {n}")), 0)
+    };
+    let requests: Vec<Request> = (0..1_000).map(pay).collect();
+    assert!(
+        session.group(&requests).is_err(),
+        "{full} pages do not hold them"
+    );
+    assert_eq!(
+        audit(session.connection()),
+        2,
+        "nothing of the group is stored"
+    );
+    pages(&session, 1_000_000);
+    let results = session.group(&requests).unwrap();
+    assert!(results.iter().all(Result::is_ok), "the keys are still free");
+    assert_eq!(audit(session.connection()), 1_002);
+}
