@@ -28,7 +28,7 @@ pub struct Observation {
     /// The objective; for a live trial the log ratio to the incumbent measured beside it. Counts
     /// only with [`Outcome::Ok`].
     pub value: f64,
-    /// Standard error of the value; 0 when it is exact or not known.
+    /// Standard error of the value; 0 when it is exact or, in a relative search, not known.
     pub std_error: f64,
     /// What came of it.
     pub outcome: Outcome,

@@ -22,7 +22,8 @@ pub struct Param {
     /// The values it may take.
     pub domain: Domain,
     /// Largest step away from the incumbent, as a share of the range on the parameter's scale;
-    /// 1 = anywhere.
+    /// 1 = anywhere. One notch is always allowed, and switches and unordered choices have no
+    /// distance.
     pub max_step: f64,
 }
 
@@ -107,6 +108,22 @@ impl Param {
         let step = 1.0 / (levels - 1) as f64;
         let inside = |u: f64| (-SAME..=1.0 + SAME).contains(&u).then(|| self.snap(u));
         [inside(position - step), inside(position + step)]
+    }
+
+    /// The positions one step from `from` may reach: `max_step` away, and always the next notch
+    /// where there are notches (a parameter of three values could never move otherwise). Without
+    /// an order there is no distance.
+    fn reachable(&self, from: f64) -> (f64, f64) {
+        if self.is_unordered() || self.levels() == Some(2) {
+            return (0.0, 1.0);
+        }
+        let [under, over] = self.neighbours(from);
+        let low = (from - self.max_step).max(0.0);
+        let high = (from + self.max_step).min(1.0);
+        (
+            under.map_or(low, |u| u.min(low)),
+            over.map_or(high, |o| o.max(high)),
+        )
     }
 
     /// A random position in [low, high], uniform over the values there on the parameter's scale;
@@ -361,10 +378,7 @@ impl Space {
     #[must_use]
     pub fn region(&self, incumbent: Option<&[f64]>) -> Region {
         let side = |(i, param): (usize, &Param)| match incumbent {
-            Some(point) => (
-                (point[i] - param.max_step).max(0.0),
-                (point[i] + param.max_step).min(1.0),
-            ),
+            Some(point) => param.reachable(point[i]),
             None => (0.0, 1.0),
         };
         Region {

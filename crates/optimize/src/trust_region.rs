@@ -32,6 +32,8 @@ const FIT_EFFORT: f64 = 1.2e6;
 const STRAYS: f64 = 0.1;
 /// Share of the signal taken to be rough at the scale of single points.
 const ROUGH: f64 = 0.6;
+/// Standard error of a log ratio told without one: that of a single pair of noisy windows.
+const ERROR_UNKNOWN: f64 = 0.3;
 /// Purpose of the stream that lays out the first points.
 const DESIGN: u64 = 0x6465_7369;
 
@@ -302,15 +304,10 @@ impl Scaling {
 
     /// Standard error of a group, standardised.
     fn error(self, history: &History, group: &Group) -> f64 {
-        let told = if group.std_error > 0.0 {
-            group.std_error
-        } else {
-            let size = if history.setup().relative {
-                1.0
-            } else {
-                group.mean.abs()
-            };
-            history.setup().noise * size / f64::from(group.count).sqrt()
+        let told = match history.setup() {
+            _ if group.std_error > 0.0 => group.std_error,
+            setup if setup.relative => ERROR_UNKNOWN,
+            setup => setup.noise * group.mean.abs() / f64::from(group.count).sqrt(),
         };
         told / if self.logarithm {
             self.spread * group.mean
@@ -333,7 +330,7 @@ impl Scaling {
         let datum = |g: &Group| Datum {
             point: g.point.clone(),
             value: self.forth(g.mean),
-            variance: if g.std_error > 0.0 {
+            variance: if g.std_error > 0.0 || history.setup().relative {
                 self.error(history, g).powi(2)
             } else {
                 0.0
