@@ -5,7 +5,12 @@
 //! the segments. A merge takes neighbours in rank of one day, small ones first, the whole day at
 //! its end, and streams them series by series.
 
-use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    io,
+    sync::{Arc, PoisonError, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use model::{Labels, Metadata};
 use thiserror::Error;
@@ -45,6 +50,9 @@ pub enum MaintainError {
         /// File and what is wrong.
         place: String,
     },
+    /// The store is closing: the work is left for the next time.
+    #[error("the store is closing")]
+    Closed,
 }
 
 /// What flush and merge change, one at a time.
@@ -117,6 +125,7 @@ impl Core {
         let as_io = |error: MaintainError| match error {
             MaintainError::Io { source, .. } => source,
             MaintainError::Corrupt { place } => io::Error::other(place),
+            MaintainError::Closed => io::Error::other("the store is closing"),
         };
         self.flush_pending(upkeep).map_err(as_io)?;
         let next = lock(&self.writer).segment.number + 1;
@@ -152,7 +161,7 @@ impl Core {
         let mut registry = self
             .registry
             .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+            .unwrap_or_else(PoisonError::into_inner);
         registry.evict(self.config.idle_flushes, &|id| frozen.series(id).is_some());
     }
 
@@ -174,7 +183,7 @@ impl Core {
             Ok(footers)
         });
         let footers = written.map_err(|error| {
-            self.remove_temporary();
+            self.remove_temporaries();
             self.note_full("write a part", error)
         })?;
         upkeep.next_part += footers.len() as u64;
@@ -214,19 +223,20 @@ impl Core {
             let days = columns.days();
             let whole = days.len() == 1;
             for (day, piece) in days {
-                if !writers.contains_key(&day) {
-                    let floor = frozen.wal_floor;
-                    let footer = Footer {
-                        sequence: next,
-                        rank: next,
-                        day,
-                        wal_floor: floor,
-                        ..<_>::default()
-                    };
-                    writers.insert(day, PartWriter::create(&*self.disk, footer)?);
-                    next += 1;
-                }
-                let writer = writers.get_mut(&day).expect("inserted above");
+                let writer = match writers.entry(day) {
+                    Entry::Occupied(open) => open.into_mut(),
+                    Entry::Vacant(free) => {
+                        let footer = Footer {
+                            sequence: next,
+                            rank: next,
+                            day,
+                            wal_floor: frozen.wal_floor,
+                            ..Footer::default()
+                        };
+                        next += 1;
+                        free.insert(PartWriter::create(&*self.disk, footer)?)
+                    }
+                };
                 let block = self.config.block_samples;
                 if whole {
                     writer.series(&labels, &columns, block, Effort::Quick)?;
@@ -243,10 +253,7 @@ impl Core {
 
     /// Series with samples in frozen memory, by label bytes.
     fn labelled(&self, frozen: &Frozen) -> Vec<(Labels, u32)> {
-        let registry = self
-            .registry
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
         let label = |id: u32| {
             let labels = registry
                 .labels(id)
@@ -319,46 +326,55 @@ impl Core {
         lock(&self.writer).older_bytes = 0;
     }
 
-    fn remove_temporary(&self) {
+    /// Removes what a failed flush left. No merge is disturbed: its file would fail to be renamed
+    /// and the merge be tried again.
+    fn remove_temporaries(&self) {
         let Ok(files) = self.disk.list() else { return };
-        for (name, _) in files.iter().filter(|(n, _)| n.ends_with(".prt.tmp")) {
+        for (name, _) in files.iter().filter(|(n, _)| n.ends_with(part::TEMPORARY)) {
             drop(self.disk.remove(name));
         }
     }
 
-    /// Merges once, if anything is worth merging; whether it did.
-    pub(crate) fn merge_once(&self) -> Result<bool, MaintainError> {
-        let mut upkeep = lock(&self.upkeep);
-        let view = Arc::clone(&lock(&self.view));
-        let newest = self.newest_ms.load(std::sync::atomic::Ordering::Relaxed);
-        let Some((inputs, level)) = choose(
-            &view.parts,
-            &upkeep.damaged,
-            self.config.merge_width,
-            newest,
-        ) else {
-            return Ok(false);
-        };
-        match self.merge(&mut upkeep, &inputs, level) {
-            Ok(()) => Ok(true),
-            Err(error) => {
-                count(&self.counters.maintenance_failed, 1);
-                self.remove_temporary();
-                Err(error)
-            }
-        }
+    /// Removes what a failed merge left.
+    fn remove_temporary(&self, sequence: u64) {
+        // Failing that, the next opening removes it.
+        drop(self.disk.remove(&part::temporary(sequence)));
     }
 
-    fn merge(
-        &self,
-        upkeep: &mut Upkeep,
-        inputs: &[Arc<Part>],
-        level: u8,
-    ) -> Result<(), MaintainError> {
+    /// Merges once, if anything is worth merging; whether it did. Flushes go on meanwhile.
+    pub(crate) fn merge_once(&self) -> Result<bool, MaintainError> {
+        let _one_at_a_time = lock(&self.merging);
+        let newest = self.newest_ms.load(Relaxed);
+        let chosen = {
+            let upkeep = lock(&self.upkeep);
+            let view = Arc::clone(&lock(&self.view));
+            choose(
+                &view.parts,
+                &upkeep.damaged,
+                self.config.merge_width,
+                newest,
+            )
+        };
+        let Some((inputs, level)) = chosen else {
+            return Ok(false);
+        };
+        let merged = self.merge(&inputs, level);
+        if merged.is_err() && !self.closed.load(Relaxed) {
+            count(&self.counters.maintenance_failed, 1);
+        }
+        merged.map(|()| true)
+    }
+
+    fn merge(&self, inputs: &[Arc<Part>], level: u8) -> Result<(), MaintainError> {
         let newest = inputs.last().expect("a merge has inputs");
         let replaces: Vec<u64> = inputs.iter().map(|p| p.footer.sequence).collect();
+        let sequence = {
+            let mut upkeep = lock(&self.upkeep);
+            upkeep.next_part += 1;
+            upkeep.next_part - 1
+        };
         let footer = Footer {
-            sequence: upkeep.next_part,
+            sequence,
             rank: newest.footer.rank,
             level,
             day: newest.footer.day,
@@ -366,26 +382,45 @@ impl Core {
             replaces: replaces.clone(),
             ..Footer::default()
         };
-        let writer = PartWriter::create(&*self.disk, footer)
-            .map_err(|error| self.note_full("create a part", error))?;
-        let footer = self.merge_into(writer, inputs, upkeep)?;
+        let merged = PartWriter::create(&*self.disk, footer)
+            .map_err(|error| self.note_full("create a part", error))
+            .and_then(|writer| self.merge_into(writer, inputs));
+        let footer = match merged {
+            Ok(footer) => footer,
+            Err(error) => {
+                self.remove_temporary(sequence);
+                return Err(error);
+            }
+        };
         self.disk
             .sync_dir()
             .map_err(|error| self.note_full("sync the directory", error))?;
-        upkeep.next_part += 1;
-        let added = self.open_parts(&[footer.clone()])?;
+        self.replace_parts(&replaces, &footer)
+    }
+
+    /// Puts a merged part in the place of its inputs, unless the retention was faster.
+    fn replace_parts(&self, replaces: &[u64], footer: &Footer) -> Result<(), MaintainError> {
+        let mut upkeep = lock(&self.upkeep);
+        if !replaces
+            .iter()
+            .all(|input| upkeep.manifest.contents.parts.contains(input))
+        {
+            self.remove_parts(&[footer.sequence]);
+            return Ok(());
+        }
+        let added = self.open_parts(std::slice::from_ref(footer))?;
         let edit = Edit {
             wal_floor: 0,
             added: vec![footer.sequence],
-            removed: replaces.clone(),
+            removed: replaces.to_vec(),
             metadata: Vec::new(),
         };
         upkeep
             .manifest
             .commit(&*self.disk, edit)
             .map_err(|error| self.note_full("commit a merge", error))?;
-        self.install(added, &replaces, None);
-        self.remove_parts(&replaces);
+        self.install(added, replaces, None);
+        self.remove_parts(replaces);
         count(&self.counters.merges, 1);
         Ok(())
     }
@@ -394,7 +429,6 @@ impl Core {
         &self,
         mut writer: PartWriter,
         inputs: &[Arc<Part>],
-        upkeep: &mut Upkeep,
     ) -> Result<Footer, MaintainError> {
         let mut cursors = Vec::new();
         for part in inputs {
@@ -410,10 +444,13 @@ impl Core {
             let labels = Labels::from_bytes(&key).ok_or_else(|| MaintainError::Corrupt {
                 place: "the labels of a series to merge".into(),
             })?;
+            if self.closed.load(Relaxed) {
+                return Err(MaintainError::Closed);
+            }
             let mut runs = Vec::new();
             for cursor in cursors.iter_mut().filter(|c| c.key() == Some(&key)) {
                 let run = cursor.take(&mut shared).map_err(|error| {
-                    upkeep.damaged.push(cursor.part.footer.sequence);
+                    lock(&self.upkeep).damaged.push(cursor.part.footer.sequence);
                     self.part_failed("a block to merge", error)
                 })?;
                 runs.push(run);

@@ -10,29 +10,51 @@ pub(crate) trait Postings {
     /// Every series.
     fn all(&self) -> Vec<u32>;
 
+    /// How many series have this pair.
+    fn size(&self, name: &str, value: &str) -> usize;
+
     /// Series with this pair.
     fn lookup(&self, name: &str, value: &str) -> Vec<u32>;
 
     /// Series whose value of `name` is kept.
     fn filter(&self, name: &str, keep: &mut dyn FnMut(&str) -> bool) -> Vec<u32>;
+
+    /// Whether one series satisfies a matcher.
+    fn holds(&self, series: u32, matcher: &Matcher) -> bool;
 }
 
-/// Series for which all matchers hold; all series if there is no matcher.
+/// Series found so far up to which the rest of the matchers are tried on each of them, rather
+/// than on lists.
+const FEW: usize = 512;
+
+/// Series for which all matchers hold; all series if there is no matcher. Starts from the
+/// shortest list there is.
 pub(crate) fn resolve(source: &dyn Postings, matchers: &[Matcher]) -> Vec<u32> {
-    let (absent_ok, present): (Vec<_>, Vec<_>) = matchers.iter().partition(|m| m.matches(""));
-    let mut lists: Vec<Vec<u32>> = present.iter().map(|m| holding(source, m)).collect();
-    lists.sort_unstable_by_key(Vec::len);
-    let mut lists = lists.into_iter();
-    let mut found = lists.next().unwrap_or_else(|| source.all());
-    for list in lists {
-        found.retain(|id| list.binary_search(id).is_ok());
+    let (absent_ok, mut present): (Vec<_>, Vec<_>) = matchers.iter().partition(|m| m.matches(""));
+    present.sort_by_cached_key(|m| match m.op {
+        MatchOp::Equal => source.size(&m.name, &m.value),
+        MatchOp::NotEqual | MatchOp::Regex | MatchOp::NotRegex => usize::MAX,
+    });
+    let mut present = present.into_iter();
+    let mut found = match present.next() {
+        Some(first) => holding(source, first),
+        None => source.all(),
+    };
+    for matcher in present {
+        if found.len() <= FEW {
+            found.retain(|id| source.holds(*id, matcher));
+        } else {
+            let list = holding(source, matcher);
+            found.retain(|id| list.binary_search(id).is_ok());
+        }
     }
     for matcher in absent_ok {
-        if found.is_empty() {
-            break;
+        if found.len() <= FEW {
+            found.retain(|id| source.holds(*id, matcher));
+        } else {
+            let against = source.filter(&matcher.name, &mut |value| !matcher.matches(value));
+            found.retain(|id| against.binary_search(id).is_err());
         }
-        let against = source.filter(&matcher.name, &mut |value| !matcher.matches(value));
-        found.retain(|id| against.binary_search(id).is_err());
     }
     found
 }
@@ -116,8 +138,8 @@ impl LabelsIndex {
     }
 }
 
-impl Postings for LabelsIndex {
-    fn all(&self) -> Vec<u32> {
+impl LabelsIndex {
+    pub(crate) fn all(&self) -> Vec<u32> {
         union(
             self.names
                 .values()
@@ -127,7 +149,14 @@ impl Postings for LabelsIndex {
         )
     }
 
-    fn lookup(&self, name: &str, value: &str) -> Vec<u32> {
+    pub(crate) fn size(&self, name: &str, value: &str) -> usize {
+        self.names
+            .get(name)
+            .and_then(|values| values.get(value))
+            .map_or(0, Vec::len)
+    }
+
+    pub(crate) fn lookup(&self, name: &str, value: &str) -> Vec<u32> {
         self.names
             .get(name)
             .and_then(|values| values.get(value))
@@ -135,7 +164,7 @@ impl Postings for LabelsIndex {
             .unwrap_or_default()
     }
 
-    fn filter(&self, name: &str, keep: &mut dyn FnMut(&str) -> bool) -> Vec<u32> {
+    pub(crate) fn filter(&self, name: &str, keep: &mut dyn FnMut(&str) -> bool) -> Vec<u32> {
         let Some(values) = self.names.get(name) else {
             return Vec::new();
         };
@@ -152,6 +181,7 @@ impl Postings for LabelsIndex {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::Registry;
 
     #[test]
     fn matchers_combine_as_promql_says() {
@@ -161,18 +191,20 @@ mod tests {
             [("__name__", "up"), ("zone", "x")],
             [("__name__", "down"), ("job", "a")],
         ];
-        let mut index = LabelsIndex::default();
+        let mut index = Registry::new();
         for (id, pairs) in sets.iter().enumerate() {
-            index.insert(id as u32, &Labels::from_pairs(pairs.iter().copied()));
+            assert_eq!(
+                index.add(&Labels::from_pairs(pairs.iter().copied())),
+                id as u32
+            );
         }
-        let check_in =
-            |index: &LabelsIndex, matchers: &[(&str, MatchOp, &str)], expected: &[u32]| {
-                let matchers: Vec<_> = matchers
-                    .iter()
-                    .map(|(n, op, v)| Matcher::new(*n, *op, *v).unwrap())
-                    .collect();
-                assert_eq!(resolve(index, &matchers), expected, "{matchers:?}");
-            };
+        let check_in = |index: &Registry, matchers: &[(&str, MatchOp, &str)], expected: &[u32]| {
+            let matchers: Vec<_> = matchers
+                .iter()
+                .map(|(n, op, v)| Matcher::new(*n, *op, *v).unwrap())
+                .collect();
+            assert_eq!(resolve(index, &matchers), expected, "{matchers:?}");
+        };
         check_in(&index, &[], &[0, 1, 2, 3]);
         check_in(&index, &[("__name__", MatchOp::Equal, "up")], &[0, 1, 2]);
         check_in(
@@ -196,7 +228,7 @@ mod tests {
         check_in(&index, &[("job", MatchOp::Regex, "a|")], &[0, 2, 3]);
         check_in(&index, &[("job", MatchOp::NotRegex, "a|b")], &[2]);
         check_in(&index, &[("job", MatchOp::NotRegex, "a|")], &[1]);
-        index.remove(&|id| id == 1 || id == 2);
+        index.evict(0, &|id| id == 0 || id == 3);
         check_in(&index, &[("__name__", MatchOp::Equal, "up")], &[0]);
         check_in(&index, &[("zone", MatchOp::NotEqual, "")], &[]);
     }

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `store` | open, append, select, flush, close |
 //! | `append`, `registry` | a batch's way in: series numbers, limits, log, memory |
-//! | `record`, `log`, `wal`, `sync` | the log that makes an acknowledgement true |
+//! | `record`, `log`, `wal`, `sync`, `recover` | the log that makes an acknowledgement true |
 //! | `head`, `chunk` | the recent window in memory, and the codecs |
 //! | `part`, `manifest` | immutable day parts with their own index, and which are live |
 //! | `compact`, `retain` | head -> part, parts -> part, and what to forget |
@@ -32,6 +32,7 @@ mod manifest;
 mod part;
 mod read;
 mod record;
+mod recover;
 mod registry;
 mod retain;
 mod stats;

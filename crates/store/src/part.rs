@@ -27,6 +27,14 @@ pub(crate) fn name(sequence: u64) -> String {
     format!("part-{sequence:010}.prt")
 }
 
+/// End of the name of a part that is not finished.
+pub(crate) const TEMPORARY: &str = ".prt.tmp";
+
+/// File name of a part while it is written.
+pub(crate) fn temporary(sequence: u64) -> String {
+    format!("part-{sequence:010}{TEMPORARY}")
+}
+
 /// Number of a part by its file name.
 pub(crate) fn number(name: &str) -> Option<u64> {
     name.strip_prefix("part-")?

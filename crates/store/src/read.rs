@@ -12,16 +12,18 @@ use std::{
 use model::{LabelQuery, Labels, Matcher, ReadError, Selection, Series, SeriesIter};
 
 use crate::{
+    chunk::Kind,
     columns::Columns,
     labels_index::{Postings, resolve, union},
     part::{
         self,
-        index::Index,
+        index::{BlockEntry, Index},
         reader::{Part, PartError, SharedTimes},
     },
     registry::Registry,
     stats::count,
     store::{Core, View, lock},
+    summary::Summary,
 };
 
 /// A series in memory.
@@ -90,19 +92,22 @@ impl PartCursor {
         Ok(())
     }
 
-    /// The samples of this series in the blocks that touch the range.
-    fn read(&self, range: (i64, i64), shared: &mut SharedTimes) -> Result<Columns, ReadError> {
-        let blocks = self
+    /// The blocks of this series that touch the range.
+    fn blocks_in(&self, range: (i64, i64)) -> Result<Vec<BlockEntry>, ReadError> {
+        let mut blocks = self
             .index
             .blocks(self.found[self.at])
             .ok_or_else(|| self.corrupt())?;
+        blocks.retain(|b| b.from_ms <= range.1 && b.to_ms >= range.0);
+        Ok(blocks)
+    }
+
+    /// The samples of this series in those blocks.
+    fn read(&self, range: (i64, i64), shared: &mut SharedTimes) -> Result<Columns, ReadError> {
         let mut columns = Columns::default();
-        for block in blocks
-            .iter()
-            .filter(|b| b.from_ms <= range.1 && b.to_ms >= range.0)
-        {
+        for block in self.blocks_in(range)? {
             self.part
-                .read_block(block, shared, &mut columns)
+                .read_block(&block, shared, &mut columns)
                 .map_err(read_error)?;
         }
         Ok(columns)
@@ -135,16 +140,27 @@ impl Core {
         if selection.matchers.is_empty() || selection.from_ms > selection.to_ms {
             return Ok(Box::new(std::iter::empty()));
         }
-        let mut walk = Walk {
-            core: self,
-            selection: selection.clone(),
-            view: self.view(),
-            memory: Vec::new(),
-            parts: Vec::new(),
-            shared: SharedTimes::default(),
-        };
-        walk.resolve(None)?;
-        Ok(Box::new(walk))
+        Ok(Box::new(Walk::new(self, selection)?))
+    }
+
+    pub(crate) fn summaries(
+        &self,
+        selection: &Selection,
+    ) -> Result<Vec<(Labels, Summary)>, ReadError> {
+        let mut summaries = Vec::new();
+        if selection.matchers.is_empty() || selection.from_ms > selection.to_ms {
+            return Ok(summaries);
+        }
+        let mut walk = Walk::new(self, selection)?;
+        while let Some(key) = walk.next_key() {
+            let summary = match walk.headers_only(&key)? {
+                Some(summary) => Some(summary),
+                None => walk.read(&key)?.map(|series| Summary::of(&series.values)),
+            };
+            let labels = Labels::from_bytes(&key);
+            summaries.extend(labels.zip(summary).filter(|(_, s)| s.count > 0));
+        }
+        Ok(summaries)
     }
 
     fn view(&self) -> Arc<View> {
@@ -189,7 +205,7 @@ impl Core {
     ) -> Result<(), ReadError> {
         let (_, found) = self.consistently(|view, registry| {
             let mut found = Vec::new();
-            for id in any_of(&registry.index, query) {
+            for id in any_of(registry, query) {
                 if self.touches(view, id, query.from_ms, query.to_ms) {
                     found.extend(registry.labels(id).cloned());
                 }
@@ -300,13 +316,73 @@ fn limited<T>(found: BTreeSet<T>, limit: usize) -> Vec<T> {
     found.into_iter().take(most).collect()
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(core: &'a Core, selection: &Selection) -> Result<Self, ReadError> {
+        let mut walk = Self {
+            core,
+            selection: selection.clone(),
+            view: core.view(),
+            memory: Vec::new(),
+            parts: Vec::new(),
+            shared: SharedTimes::default(),
+        };
+        walk.resolve(None)?;
+        Ok(walk)
+    }
+
+    /// The summary of the series of `key` from the headers of blocks that do not overlap;
+    /// `None`, with nothing consumed, if samples have to be merged to know it.
+    fn headers_only(&mut self, key: &[u8]) -> Result<Option<Summary>, ReadError> {
+        let range = (self.selection.from_ms, self.selection.to_ms);
+        let own = self.memory.last().filter(|m| m.labels.as_bytes() == key);
+        if let Some(own) = own {
+            let mut runs = Vec::new();
+            let current = self.memory_runs(own.id, &mut runs);
+            if !current || runs.iter().any(|run| !run.is_empty()) {
+                return Ok(None);
+            }
+        }
+        let mut blocks = Vec::new();
+        for cursor in self.parts.iter().filter(|c| c.key() == Some(key)) {
+            let of_part = cursor.blocks_in(range)?;
+            blocks.extend(
+                of_part
+                    .into_iter()
+                    .map(|block| (Arc::clone(&cursor.part), block)),
+            );
+        }
+        blocks.sort_by_key(|(_, b)| b.from_ms);
+        let apart = blocks
+            .windows(2)
+            .all(|pair| pair[0].1.to_ms < pair[1].1.from_ms);
+        if !apart || blocks.iter().any(|(_, b)| b.kind != Kind::Floats) {
+            return Ok(None);
+        }
+        let mut summary = Summary::default();
+        for (part, block) in &blocks {
+            if block.from_ms >= range.0 && block.to_ms <= range.1 {
+                summary.join(&block.summary);
+                continue;
+            }
+            let mut edge = Columns::default();
+            part.read_block(block, &mut self.shared, &mut edge)
+                .map_err(read_error)?;
+            edge.clip(range.0, range.1);
+            summary.join(&Summary::of(&edge.values));
+        }
+        self.memory.pop_if(|m| m.labels.as_bytes() == key);
+        for cursor in self.parts.iter_mut().filter(|c| c.key() == Some(key)) {
+            cursor.advance()?;
+        }
+        Ok(Some(summary))
+    }
+
     /// Finds the series from `start` on, by label bytes.
     fn resolve(&mut self, start: Option<&[u8]>) -> Result<(), ReadError> {
         let matchers = &self.selection.matchers;
         let (from, to) = (self.selection.from_ms, self.selection.to_ms);
         let (view, (memory, parts)) = self.core.consistently(|view, registry| {
-            let found = resolve(&registry.index, matchers);
+            let found = resolve(registry, matchers);
             let in_memory = |id: &u32| {
                 let labels = registry.labels(*id).expect("the index knows series in use");
                 InMemory {

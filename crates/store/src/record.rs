@@ -184,7 +184,7 @@ mod tests {
         batch.encode(&mut bytes);
         let back = Incoming::decode(&bytes).unwrap();
         assert_eq!(back.series, [(7, labels.clone())]);
-        assert_eq!(back.metadata, [metadata.clone()]);
+        assert_eq!(back.metadata, std::slice::from_ref(&metadata));
         assert_eq!(back.histograms, [(2, 5, histogram)]);
         for (a, b) in back.floats.iter().zip(&batch.floats) {
             assert_eq!((a.0, a.1, a.2.to_bits()), (b.0, b.1, b.2.to_bits()));

@@ -7,10 +7,13 @@ use std::{
     sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
-use model::{Labels, RejectReason};
+use model::{Labels, Matcher, RejectReason};
 use rustc_hash::FxSeededState;
 
-use crate::{config::Config, labels_index::LabelsIndex};
+use crate::{
+    config::Config,
+    labels_index::{LabelsIndex, Postings},
+};
 
 /// No series.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -34,7 +37,7 @@ pub(crate) struct Registry {
     by_labels: HashMap<Labels, u32, FxSeededState>,
     slots: Vec<Slot>,
     free: Vec<u32>,
-    pub(crate) index: LabelsIndex,
+    index: LabelsIndex,
     /// Rises when numbers are given back: numbers looked up before may mean others now.
     pub(crate) evictions: u64,
 }
@@ -159,6 +162,29 @@ impl Registry {
         self.evictions += 1;
         self.free.extend(&gone);
         gone.len()
+    }
+}
+
+impl Postings for Registry {
+    fn all(&self) -> Vec<u32> {
+        self.index.all()
+    }
+
+    fn size(&self, name: &str, value: &str) -> usize {
+        self.index.size(name, value)
+    }
+
+    fn lookup(&self, name: &str, value: &str) -> Vec<u32> {
+        self.index.lookup(name, value)
+    }
+
+    fn filter(&self, name: &str, keep: &mut dyn FnMut(&str) -> bool) -> Vec<u32> {
+        self.index.filter(name, keep)
+    }
+
+    fn holds(&self, series: u32, matcher: &Matcher) -> bool {
+        let labels = self.labels(series).expect("the index knows series in use");
+        matcher.matches(labels.get(&matcher.name).unwrap_or_default())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The store: open, append, select, flush, close.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     io,
     ops::RangeInclusive,
     path::Path,
@@ -15,7 +15,7 @@ use std::{
 
 use model::{
     AppendError, Appended, Batch, Clock, Durability, LabelQuery, Labels, Metadata, ReadError,
-    SampleSink, Selection, SeriesIter, SeriesReader, Value,
+    SampleSink, Selection, SeriesIter, SeriesReader,
 };
 use thiserror::Error;
 
@@ -24,16 +24,13 @@ use crate::{
     ballast,
     compact::Upkeep,
     config::Config,
-    disk::{Disk, RealDisk, WriteFile, is_full},
+    disk::{Disk, RealDisk},
     head::{Frozen, Head},
-    manifest::{self, Contents, Manifest},
-    part::{
-        self,
-        reader::{Part, PartError},
-    },
-    record::Incoming,
+    part::reader::Part,
+    recover::{Found, NoFile, Replay, cannot, unless_full},
     registry::Registry,
     stats::{Counters, State, Stats, count},
+    summary::Summary,
     sync::GroupCommit,
     wal::{self, Segment},
 };
@@ -71,6 +68,8 @@ pub(crate) struct Core {
     pub(crate) writer: Mutex<Writer>,
     pub(crate) commit: GroupCommit,
     pub(crate) upkeep: Mutex<Upkeep>,
+    /// Held through a merge; taken before `upkeep`.
+    pub(crate) merging: Mutex<()>,
     pub(crate) view: Mutex<Arc<View>>,
     pub(crate) metadata: Mutex<BTreeMap<String, Metadata>>,
     /// Newest time of any sample stored; `i64::MIN` when there is none.
@@ -177,6 +176,12 @@ impl Store {
         self.core.sync()
     }
 
+    /// What can be said of the floats of each matching series in the range, from block headers
+    /// where they suffice: a roll-up that decodes only the blocks at the edges.
+    pub fn summaries(&self, selection: &Selection) -> Result<Vec<(Labels, Summary)>, ReadError> {
+        self.core.summaries(selection)
+    }
+
     /// Counters and sizes.
     pub fn stats(&self) -> Stats {
         self.core.stats()
@@ -228,39 +233,6 @@ impl SeriesReader for Store {
     }
 }
 
-/// An error of opening, with what was tried.
-fn cannot(operation: impl Into<String>) -> impl FnOnce(io::Error) -> OpenError {
-    let operation = operation.into();
-    |source| OpenError::Io { operation, source }
-}
-
-/// Stands for a log segment or a manifest that could not be created on a full disk.
-#[derive(Debug)]
-struct NoFile;
-
-impl WriteFile for NoFile {
-    fn append(&self, _: &[u8]) -> io::Result<()> {
-        Err(io::ErrorKind::StorageFull.into())
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn truncate(&self, _: u64) -> io::Result<()> {
-        Err(io::ErrorKind::StorageFull.into())
-    }
-}
-
-/// What a full disk leaves undone at opening is left for later; other errors are errors.
-fn unless_full<T>(result: io::Result<T>, operation: &str) -> Result<Option<T>, OpenError> {
-    match result {
-        Ok(done) => Ok(Some(done)),
-        Err(error) if is_full(&error) => Ok(None),
-        Err(error) => Err(cannot(operation)(error)),
-    }
-}
-
 impl Core {
     fn open(disk: Arc<dyn Disk>, config: Config, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let counters = Counters::default();
@@ -281,14 +253,14 @@ impl Core {
         for segment in &segments {
             replay.segment(&*disk, *segment)?;
         }
-        let (manifest, full) = found.settle(&*disk, &files)?;
+        let settled = found.settle(&*disk, &files)?;
         let number = segments.last().map_or(floor.max(1), |last| last + 1);
         let segment = unless_full(Segment::create(&*disk, number), "create a log segment")?;
         let space = unless_full(
             ballast::take(&*disk, config.ballast_bytes),
             "take the ballast",
         )?;
-        let healthy = segment.is_some() && space.is_some() && !full;
+        let healthy = segment.is_some() && space.is_some() && !settled.full;
         let writer = Writer {
             segment: segment.unwrap_or(Segment {
                 file: Arc::new(NoFile),
@@ -303,7 +275,7 @@ impl Core {
             buffer: Vec::new(),
         };
         let view = View {
-            parts: manifest.1,
+            parts: settled.parts,
             ..View::default()
         };
         let core = Self {
@@ -316,11 +288,12 @@ impl Core {
             writer: Mutex::new(writer),
             commit: GroupCommit::default(),
             upkeep: Mutex::new(Upkeep {
-                manifest: manifest.0,
+                manifest: settled.manifest,
                 next_part,
                 next_probe: None,
                 damaged: Vec::new(),
             }),
+            merging: Mutex::new(()),
             view: Mutex::new(Arc::new(view)),
             metadata: Mutex::new(replay.metadata),
             newest_ms: AtomicI64::new(replay.newest_ms),
@@ -504,197 +477,3 @@ impl Core {
 
 /// Time between looks at what is due.
 const UPKEEP_EVERY: Duration = Duration::from_secs(1);
-
-/// The parts found at opening.
-struct Found {
-    contents: Contents,
-    /// Those that check, in order of rank.
-    parts: Vec<Arc<Part>>,
-    next_part: u64,
-    /// The manifest checked: files it does not name are leftovers.
-    trusted: bool,
-}
-
-impl Found {
-    fn new(
-        disk: &dyn Disk,
-        files: &[(String, u64)],
-        counters: &Counters,
-    ) -> Result<Self, OpenError> {
-        let on_disk: BTreeSet<u64> = files.iter().filter_map(|(n, _)| part::number(n)).collect();
-        let has_manifest = files.iter().any(|(n, _)| n == manifest::NAME);
-        let contents = if has_manifest {
-            Contents::read(disk).map_err(cannot("read the MANIFEST"))?
-        } else {
-            None
-        };
-        let trusted = contents.is_some();
-        let wanted = contents.as_ref().map_or(&on_disk, |c| &c.parts);
-        let mut parts = open_all(disk, wanted, counters)?;
-        let contents = contents.unwrap_or_else(|| {
-            if has_manifest || !on_disk.is_empty() {
-                tracing::warn!("the MANIFEST does not check and is rebuilt from the parts");
-                count(&counters.manifest_rebuilt, 1);
-            }
-            rebuilt(&mut parts, &on_disk)
-        });
-        let last = on_disk.iter().chain(&contents.parts).max();
-        let next_part = last.map_or(1, |last| last + 1);
-        Ok(Self {
-            contents,
-            parts,
-            next_part,
-            trusted,
-        })
-    }
-
-    /// Writes the manifest anew and removes what is no longer needed. Says whether the disk was
-    /// too full for it.
-    fn settle(
-        self,
-        disk: &dyn Disk,
-        files: &[(String, u64)],
-    ) -> Result<((Manifest, Vec<Arc<Part>>), bool), OpenError> {
-        let created = Manifest::create(disk, self.contents.clone());
-        let manifest = unless_full(created, "write the MANIFEST")?;
-        let full = manifest.is_none();
-        let live = &self.contents.parts;
-        let leftover = |name: &str| {
-            name.ends_with(".tmp")
-                || part::number(name).is_some_and(|n| self.trusted && !live.contains(&n))
-                || wal::number(name).is_some_and(|n| n < self.contents.wal_floor)
-        };
-        for (name, _) in files.iter().filter(|(name, _)| !full && leftover(name)) {
-            match disk.remove(name) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    tracing::warn!(file = name, %error, "a leftover file could not be removed");
-                }
-                _ => {}
-            }
-        }
-        let manifest =
-            manifest.unwrap_or_else(|| Manifest::broken(Arc::new(NoFile), self.contents));
-        Ok(((manifest, self.parts), full))
-    }
-}
-
-/// Opens parts; those that do not check are set aside, their files kept.
-fn open_all(
-    disk: &dyn Disk,
-    wanted: &BTreeSet<u64>,
-    counters: &Counters,
-) -> Result<Vec<Arc<Part>>, OpenError> {
-    let mut parts = Vec::new();
-    for sequence in wanted {
-        let place = match Part::open(disk, *sequence) {
-            Ok(part) => {
-                parts.push(Arc::new(part));
-                continue;
-            }
-            Err(PartError::Corrupt(place)) => place,
-            Err(PartError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
-                format!("{}: the file is missing", part::name(*sequence))
-            }
-            Err(PartError::Io(error)) => {
-                return Err(cannot(format!("read {}", part::name(*sequence)))(error));
-            }
-        };
-        tracing::error!(
-            place,
-            "a part does not check and is set aside; the rest is served"
-        );
-        count(&counters.parts_quarantined, 1);
-    }
-    parts.sort_by_key(|p| p.footer.rank);
-    Ok(parts)
-}
-
-/// The state as the parts themselves tell it.
-fn rebuilt(parts: &mut Vec<Arc<Part>>, on_disk: &BTreeSet<u64>) -> Contents {
-    let replaced: BTreeSet<u64> = parts
-        .iter()
-        .flat_map(|p| p.footer.replaces.iter().copied())
-        .collect();
-    parts.retain(|p| !replaced.contains(&p.footer.sequence));
-    Contents {
-        wal_floor: parts.iter().map(|p| p.footer.wal_floor).max().unwrap_or(0),
-        parts: on_disk.difference(&replaced).copied().collect(),
-        metadata: BTreeMap::new(),
-    }
-}
-
-/// What is rebuilt from the log.
-struct Replay {
-    chunk_samples: usize,
-    counters: Counters,
-    registry: Registry,
-    head: Head,
-    metadata: BTreeMap<String, Metadata>,
-    samples: u64,
-    /// Bytes of log read.
-    bytes: u64,
-    newest_ms: i64,
-}
-
-impl Replay {
-    fn new(chunk_samples: usize, counters: Counters) -> Self {
-        Self {
-            chunk_samples,
-            counters,
-            registry: Registry::new(),
-            head: Head::default(),
-            metadata: BTreeMap::new(),
-            samples: 0,
-            bytes: 0,
-            newest_ms: i64::MIN,
-        }
-    }
-
-    fn segment(&mut self, disk: &dyn Disk, segment: u64) -> Result<(), OpenError> {
-        // Numbers of the segment to numbers of today.
-        let mut ids = BTreeMap::new();
-        let replayed = wal::replay(disk, segment, &mut |record| self.record(record, &mut ids))
-            .map_err(cannot(format!("replay {}", wal::name(segment))))?;
-        self.bytes += replayed.bytes;
-        if replayed.truncated_bytes > 0 {
-            count(&self.counters.wal_truncated, 1);
-            count(&self.counters.wal_truncated_bytes, replayed.truncated_bytes);
-        }
-        Ok(())
-    }
-
-    fn record(&mut self, record: Incoming, ids: &mut BTreeMap<u32, u32>) {
-        for (id, labels) in &record.series {
-            let today = match self.registry.find(labels, crate::registry::NONE) {
-                crate::registry::NONE => self.registry.add(labels),
-                known => known,
-            };
-            ids.insert(*id, today);
-        }
-        for metadata in record.metadata {
-            self.metadata.insert(metadata.family.clone(), metadata);
-        }
-        let floats = record
-            .floats
-            .into_iter()
-            .map(|(id, t, v)| (id, t, Value::Float(v)));
-        let histograms = record
-            .histograms
-            .into_iter()
-            .map(|(id, t, h)| (id, t, Value::Histogram(h)));
-        let (mut skipped, mut samples, mut newest) = (0, 0, self.newest_ms);
-        let known = floats.chain(histograms).filter_map(|(id, time_ms, value)| {
-            let Some(id) = ids.get(&id) else {
-                skipped += 1;
-                return None;
-            };
-            samples += 1;
-            newest = newest.max(time_ms);
-            Some((*id, time_ms, value))
-        });
-        self.head.append(known, self.chunk_samples, 0);
-        count(&self.counters.wal_skipped, skipped);
-        self.samples += samples;
-        self.newest_ms = newest;
-    }
-}

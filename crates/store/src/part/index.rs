@@ -3,7 +3,7 @@
 //! Symbols are sorted and coded against their predecessor; a pair of labels is two symbol
 //! numbers. The index is read whole, checked, and asked in place.
 
-use model::Labels;
+use model::{Labels, Matcher};
 
 use crate::{
     chunk::{Kind, SAMPLES_MAX},
@@ -298,6 +298,27 @@ impl Index {
         &self.pairs[start..end]
     }
 
+    fn pair(&self, name: &str, value: &str) -> Option<&Pair> {
+        let (name, value) = (self.symbol_number(name)?, self.symbol_number(value)?);
+        let pairs = self.pairs_of(name);
+        pairs
+            .binary_search_by_key(&value, |p| p.value)
+            .ok()
+            .map(|at| &pairs[at])
+    }
+
+    /// The value of a label of a series.
+    fn value(&self, series: u32, name: u32) -> Option<&str> {
+        let mut reader = self.at(series);
+        for _ in 0..reader.count()? {
+            let (own, value) = (reader.u32()?, reader.u32()?);
+            if own == name {
+                return Some(self.symbol(value));
+            }
+        }
+        None
+    }
+
     fn list(&self, pair: &Pair) -> Vec<u32> {
         let mut reader = Reader::new(&self.bytes[pair.at as usize..]);
         let mut last = 0u64;
@@ -326,16 +347,14 @@ impl Postings for Index {
         (0..self.series_count()).collect()
     }
 
+    fn size(&self, name: &str, value: &str) -> usize {
+        self.pair(name, value).map_or(0, |pair| pair.count as usize)
+    }
+
     fn lookup(&self, name: &str, value: &str) -> Vec<u32> {
-        let (Some(name), Some(value)) = (self.symbol_number(name), self.symbol_number(value))
-        else {
-            return Vec::new();
-        };
-        let pairs = self.pairs_of(name);
-        match pairs.binary_search_by_key(&value, |p| p.value) {
-            Ok(at) => self.list(&pairs[at]),
-            Err(_) => Vec::new(),
-        }
+        self.pair(name, value)
+            .map(|pair| self.list(pair))
+            .unwrap_or_default()
     }
 
     fn filter(&self, name: &str, keep: &mut dyn FnMut(&str) -> bool) -> Vec<u32> {
@@ -347,6 +366,13 @@ impl Postings for Index {
             .iter()
             .filter(|p| keep(self.symbol(p.value)));
         union(kept.map(|p| self.list(p)).collect())
+    }
+
+    fn holds(&self, series: u32, matcher: &Matcher) -> bool {
+        let value = self
+            .symbol_number(&matcher.name)
+            .and_then(|name| self.value(series, name));
+        matcher.matches(value.unwrap_or_default())
     }
 }
 

@@ -12,7 +12,7 @@ use rustc_hash::FxBuildHasher;
 use super::{
     END, Footer, MAGIC,
     index::{BlockEntry, EntryState, INLINE_MAX, IndexBuilder, Place},
-    name,
+    name, temporary,
 };
 use crate::{
     chunk::{Effort, compress, pieces},
@@ -38,10 +38,6 @@ pub(crate) struct PartWriter {
     shared_order: VecDeque<Vec<u8>>,
     /// The first block's time starts the coding of every series' first block.
     base_ms: i64,
-}
-
-fn temporary(sequence: u64) -> String {
-    format!("{}.tmp", name(sequence))
 }
 
 impl PartWriter {

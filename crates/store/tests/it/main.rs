@@ -1,6 +1,13 @@
 //! The store as its users see it.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where something fails")]
+
 mod basics;
+mod crash;
+mod damage;
+mod golden;
 mod model;
 mod sim_disk;
+mod summaries;
 mod support;
+mod threads;

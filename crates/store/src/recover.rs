@@ -1,0 +1,275 @@
+//! Opening: which parts are live, and the log replayed into memory.
+//!
+//! Damage never stops an opening: a log's tail is cut off, a part is set aside, a MANIFEST is
+//! rebuilt from the parts, each counted and logged. Nor does a full disk: what cannot be written
+//! is left for later and the store opens to read.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::Arc,
+};
+
+use model::{Metadata, Value};
+
+use crate::{
+    disk::{Disk, WriteFile, is_full},
+    head::Head,
+    manifest::{self, Contents, Manifest},
+    part::{
+        self,
+        reader::{Part, PartError},
+    },
+    record::Incoming,
+    registry::{NONE, Registry},
+    stats::{Counters, count},
+    store::OpenError,
+    wal,
+};
+
+/// An error of opening, with what was tried.
+pub(crate) fn cannot(operation: impl Into<String>) -> impl FnOnce(io::Error) -> OpenError {
+    let operation = operation.into();
+    |source| OpenError::Io { operation, source }
+}
+
+/// Stands for a log segment or a manifest that could not be created on a full disk.
+#[derive(Debug)]
+pub(crate) struct NoFile;
+
+impl WriteFile for NoFile {
+    fn append(&self, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn truncate(&self, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+}
+
+/// What a full disk leaves undone at opening is left for later; other errors are errors.
+pub(crate) fn unless_full<T>(
+    result: io::Result<T>,
+    operation: &str,
+) -> Result<Option<T>, OpenError> {
+    match result {
+        Ok(done) => Ok(Some(done)),
+        Err(error) if is_full(&error) => Ok(None),
+        Err(error) => Err(cannot(operation)(error)),
+    }
+}
+
+/// The parts found at opening.
+pub(crate) struct Found {
+    pub(crate) contents: Contents,
+    /// Those that check, in order of rank.
+    pub(crate) parts: Vec<Arc<Part>>,
+    pub(crate) next_part: u64,
+}
+
+/// What opening goes on with.
+pub(crate) struct Settled {
+    pub(crate) manifest: Manifest,
+    pub(crate) parts: Vec<Arc<Part>>,
+    /// The disk was too full to write the manifest.
+    pub(crate) full: bool,
+}
+
+impl Found {
+    pub(crate) fn new(
+        disk: &dyn Disk,
+        files: &[(String, u64)],
+        counters: &Counters,
+    ) -> Result<Self, OpenError> {
+        let on_disk: BTreeSet<u64> = files.iter().filter_map(|(n, _)| part::number(n)).collect();
+        let mut parts = open_all(disk, &on_disk, counters)?;
+        let replaced: BTreeSet<u64> = parts
+            .iter()
+            .flat_map(|p| p.footer.replaces.iter().copied())
+            .collect();
+        parts.retain(|p| !replaced.contains(&p.footer.sequence));
+        let mut contents = read_manifest(disk, files, &on_disk, counters)?;
+        let last = on_disk.iter().chain(&contents.parts).max();
+        let next_part = last.map_or(1, |last| last + 1);
+        for sequence in contents
+            .parts
+            .difference(&on_disk)
+            .filter(|s| !replaced.contains(s))
+        {
+            tracing::error!(file = part::name(*sequence), "a part is missing");
+            count(&counters.parts_quarantined, 1);
+        }
+        // A part the manifest does not name is one whose edit was lost. What it holds is in the
+        // log or in its inputs, too, or nowhere else: keeping it is right in each case.
+        contents.parts.extend(&on_disk);
+        contents
+            .parts
+            .retain(|sequence| !replaced.contains(sequence));
+        Ok(Self {
+            contents,
+            parts,
+            next_part,
+        })
+    }
+
+    /// Writes the manifest anew and removes what is no longer needed.
+    pub(crate) fn settle(
+        self,
+        disk: &dyn Disk,
+        files: &[(String, u64)],
+    ) -> Result<Settled, OpenError> {
+        let created = Manifest::create(disk, self.contents.clone());
+        let manifest = unless_full(created, "write the MANIFEST")?;
+        let full = manifest.is_none();
+        let live = &self.contents.parts;
+        let leftover = |name: &str| {
+            name.ends_with(".tmp")
+                || part::number(name).is_some_and(|n| !live.contains(&n))
+                || wal::number(name).is_some_and(|n| n < self.contents.wal_floor)
+        };
+        for (name, _) in files.iter().filter(|(name, _)| !full && leftover(name)) {
+            match disk.remove(name) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::warn!(file = name, %error, "a leftover file could not be removed");
+                }
+                _ => {}
+            }
+        }
+        let manifest =
+            manifest.unwrap_or_else(|| Manifest::broken(Arc::new(NoFile), self.contents));
+        Ok(Settled {
+            manifest,
+            parts: self.parts,
+            full,
+        })
+    }
+}
+
+/// Opens parts; those that do not check are set aside, their files kept.
+fn open_all(
+    disk: &dyn Disk,
+    wanted: &BTreeSet<u64>,
+    counters: &Counters,
+) -> Result<Vec<Arc<Part>>, OpenError> {
+    let mut parts = Vec::new();
+    for sequence in wanted {
+        let place = match Part::open(disk, *sequence) {
+            Ok(part) => {
+                parts.push(Arc::new(part));
+                continue;
+            }
+            Err(PartError::Corrupt(place)) => place,
+            Err(PartError::Io(error)) => {
+                return Err(cannot(format!("read {}", part::name(*sequence)))(error));
+            }
+        };
+        tracing::error!(
+            place,
+            "a part does not check and is set aside; the rest is served"
+        );
+        count(&counters.parts_quarantined, 1);
+    }
+    parts.sort_by_key(|p| p.footer.rank);
+    Ok(parts)
+}
+
+/// What the manifest says. One that does not check says nothing: the parts speak for themselves,
+/// and the log is replayed as far as it is there.
+fn read_manifest(
+    disk: &dyn Disk,
+    files: &[(String, u64)],
+    on_disk: &BTreeSet<u64>,
+    counters: &Counters,
+) -> Result<Contents, OpenError> {
+    let there = files.iter().any(|(n, _)| n == manifest::NAME);
+    let contents = if there {
+        Contents::read(disk).map_err(cannot("read the MANIFEST"))?
+    } else {
+        None
+    };
+    if contents.is_none() && (there || !on_disk.is_empty()) {
+        tracing::warn!("the MANIFEST does not check and is rebuilt from the parts");
+        count(&counters.manifest_rebuilt, 1);
+    }
+    Ok(contents.unwrap_or_default())
+}
+
+/// What is rebuilt from the log.
+pub(crate) struct Replay {
+    pub(crate) chunk_samples: usize,
+    pub(crate) counters: Counters,
+    pub(crate) registry: Registry,
+    pub(crate) head: Head,
+    pub(crate) metadata: BTreeMap<String, Metadata>,
+    pub(crate) samples: u64,
+    /// Bytes of log read.
+    pub(crate) bytes: u64,
+    pub(crate) newest_ms: i64,
+}
+
+impl Replay {
+    pub(crate) fn new(chunk_samples: usize, counters: Counters) -> Self {
+        Self {
+            chunk_samples,
+            counters,
+            registry: Registry::new(),
+            head: Head::default(),
+            metadata: BTreeMap::new(),
+            samples: 0,
+            bytes: 0,
+            newest_ms: i64::MIN,
+        }
+    }
+
+    pub(crate) fn segment(&mut self, disk: &dyn Disk, segment: u64) -> Result<(), OpenError> {
+        // Numbers of the segment to numbers of today.
+        let mut ids = BTreeMap::new();
+        let replayed = wal::replay(disk, segment, &mut |record| self.record(record, &mut ids))
+            .map_err(cannot(format!("replay {}", wal::name(segment))))?;
+        self.bytes += replayed.bytes;
+        if replayed.truncated_bytes > 0 {
+            count(&self.counters.wal_truncated, 1);
+            count(&self.counters.wal_truncated_bytes, replayed.truncated_bytes);
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, record: Incoming, ids: &mut BTreeMap<u32, u32>) {
+        for (id, labels) in &record.series {
+            let today = match self.registry.find(labels, NONE) {
+                NONE => self.registry.add(labels),
+                known => known,
+            };
+            ids.insert(*id, today);
+        }
+        for metadata in record.metadata {
+            self.metadata.insert(metadata.family.clone(), metadata);
+        }
+        let floats = record
+            .floats
+            .into_iter()
+            .map(|(id, t, v)| (id, t, Value::Float(v)));
+        let histograms = record
+            .histograms
+            .into_iter()
+            .map(|(id, t, h)| (id, t, Value::Histogram(h)));
+        let (mut skipped, mut samples, mut newest) = (0, 0, self.newest_ms);
+        let known = floats.chain(histograms).filter_map(|(id, time_ms, value)| {
+            let Some(id) = ids.get(&id) else {
+                skipped += 1;
+                return None;
+            };
+            samples += 1;
+            newest = newest.max(time_ms);
+            Some((*id, time_ms, value))
+        });
+        self.head.append(known, self.chunk_samples, 0);
+        count(&self.counters.wal_skipped, skipped);
+        self.samples += samples;
+        self.newest_ms = newest;
+    }
+}

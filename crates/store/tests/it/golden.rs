@@ -1,0 +1,162 @@
+//! The formats of `docs/formats` do not move: today's code reads the golden files and writes them
+//! again to the same bytes. `UPDATE_GOLDENS=1` writes them anew, for a new version of a format.
+
+use std::{path::PathBuf, sync::Arc};
+
+use model::{
+    Batch, Durability, Histogram, Metadata, MetricType, Sample, SampleSink as _, SeriesReader as _,
+    Span, Value,
+};
+use store::{Config, Disk as _, Store};
+
+use crate::{
+    sim_disk::SimDisk,
+    support::{HandClock, START_MS, everything, labels, pairs, quiet},
+};
+
+const FILES: [&str; 4] = [
+    "MANIFEST",
+    "part-0000000001.prt",
+    "part-0000000002.prt",
+    "wal-0000000003.log",
+];
+
+fn open(disk: &SimDisk) -> Store {
+    let config = Config {
+        ballast_bytes: 0,
+        block_samples: 64,
+        ..quiet()
+    };
+    Store::open_on(Arc::new(disk.clone()), config, HandClock::new()).unwrap()
+}
+
+fn histogram(i: u32) -> Value {
+    Value::Histogram(Arc::new(Histogram {
+        schema: 2,
+        zero_threshold: 0.001,
+        zero_count: 1.0,
+        count: f64::from(3 * i + 1),
+        sum: f64::from(i) / 4.0,
+        positive_spans: vec![Span {
+            offset: -1,
+            length: 2,
+        }],
+        positive_buckets: vec![f64::from(i), f64::from(2 * i)],
+        ..Histogram::default()
+    }))
+}
+
+/// One batch: every codec has something to do.
+fn batch(i: u32) -> Batch {
+    let time_ms = START_MS + i64::from(i) * 1000;
+    let jitter = i64::from(i * i % 7);
+    let float = |name: &str, value: f64| Sample::float(labels(name, "a"), time_ms, value);
+    let noise = f64::from(i).sin();
+    let odd = match i % 50 {
+        7 => f64::INFINITY,
+        9 => -0.0,
+        11 => model::stale_nan(),
+        _ => f64::from(i % 5) / 10.0,
+    };
+    let mut samples = vec![
+        float("constant", 42.0),
+        float("steps", f64::from(i / 40)),
+        float("counter_total", f64::from(i * 4096 + (i % 3) * 4096)),
+        float("noise", noise),
+        float("odd", odd),
+        Sample::float(labels("jittered", "a"), time_ms + jitter, f64::from(i % 3)),
+    ];
+    if i < 10 {
+        let value = histogram(i);
+        samples.push(Sample {
+            labels: labels("latency", "a"),
+            time_ms,
+            value,
+        });
+    }
+    let metadata = Metadata {
+        family: "counter".into(),
+        metric_type: MetricType::Counter,
+        help: "Counts.".into(),
+        unit: "bytes".into(),
+    };
+    Batch {
+        samples,
+        metadata: if i == 0 { vec![metadata] } else { Vec::new() },
+    }
+}
+
+/// Two flushes of different length, then some batches that stay in the log.
+fn write(store: &Store) {
+    for i in 0..130 {
+        store.append(&batch(i), Durability::Fast).unwrap();
+        if i == 99 || i == 119 {
+            store.flush().unwrap();
+        }
+    }
+}
+
+fn testdata() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/testdata/v1")
+}
+
+fn bytes_of(disk: &SimDisk, name: &str) -> Vec<u8> {
+    let file = disk.open(name).unwrap();
+    let mut bytes = vec![0; file.bytes() as usize];
+    file.read_at(0, &mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn the_same_samples_give_the_same_bytes_as_ever() {
+    let disk = SimDisk::default();
+    write(&open(&disk));
+    let names: Vec<String> = disk.names().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, FILES);
+    for name in FILES {
+        let (path, today) = (testdata().join(name), bytes_of(&disk, name));
+        if std::env::var_os("UPDATE_GOLDENS").is_some() {
+            std::fs::create_dir_all(testdata()).unwrap();
+            std::fs::write(&path, &today).unwrap();
+        }
+        let golden = std::fs::read(&path).unwrap();
+        assert!(
+            golden.len() < 4096,
+            "{name} is to stay small: {}",
+            golden.len()
+        );
+        assert!(golden == today, "{name} differs from its golden file");
+    }
+}
+
+#[test]
+fn files_written_by_earlier_code_read_as_what_was_written() {
+    let disk = SimDisk::default();
+    for name in FILES {
+        let golden = std::fs::read(testdata().join(name)).unwrap();
+        let file = disk.create(name).unwrap();
+        file.append(&golden).unwrap();
+        file.sync().unwrap();
+    }
+    disk.sync_dir().unwrap();
+    let (old, fresh) = (open(&disk), SimDisk::default());
+    let new = open(&fresh);
+    write(&new);
+    let bits = |store: &Store| {
+        let series = everything(store).into_iter().map(|s| {
+            let samples: Vec<_> = pairs(&s)
+                .into_iter()
+                .map(|(t, v)| (t, v.to_bits()))
+                .collect();
+            (s.labels, samples, s.histograms)
+        });
+        series.collect::<Vec<_>>()
+    };
+    assert_eq!(bits(&old), bits(&new));
+    assert_eq!(old.metadata(None).unwrap(), new.metadata(None).unwrap());
+    let stats = old.stats();
+    assert_eq!(
+        (stats.parts, stats.wal_truncated, stats.manifest_rebuilt),
+        (2, 0, 0)
+    );
+}
