@@ -4,7 +4,7 @@
 //! (1974), 39-51): 1 + 1e100 + 1 - 1e100 is 2. The mean is the sum divided once, until the sum
 //! would overflow; from there on it is a running mean.
 
-use model::{Histogram, ResetHint};
+use model::{Histogram, ResetHint, Span};
 
 use super::{
     Incompatible, Notes,
@@ -53,7 +53,6 @@ impl HistogramSum {
         let other = frame.view(other);
         (self.total.reset_hint, _) = joint_hint(self.total.reset_hint, other.reset_hint);
         self.resets_said = said(self.resets_said, other.reset_hint);
-        self.align(&other);
         self.add_aligned(&other);
         let notes = Notes {
             reset_conflict: self.resets_said == (true, true),
@@ -61,24 +60,6 @@ impl HistogramSum {
         };
         self.notes = self.notes.and(notes);
         Ok(notes)
-    }
-
-    /// Gives the sum every bucket that `other` has.
-    fn align(&mut self, other: &Histogram) {
-        if self.total.positive_spans != other.positive_spans {
-            let at = union(&self.total.positive_spans, &other.positive_spans);
-            for h in [&mut self.total, &mut self.lost] {
-                let counts = spread_over(&h.positive_spans, &h.positive_buckets, &at);
-                (h.positive_spans, h.positive_buckets) = lay_out(at.iter().copied().zip(counts));
-            }
-        }
-        if self.total.negative_spans != other.negative_spans {
-            let at = union(&self.total.negative_spans, &other.negative_spans);
-            for h in [&mut self.total, &mut self.lost] {
-                let counts = spread_over(&h.negative_spans, &h.negative_buckets, &at);
-                (h.negative_spans, h.negative_buckets) = lay_out(at.iter().copied().zip(counts));
-            }
-        }
     }
 
     fn add_aligned(&mut self, other: &Histogram) {
@@ -90,19 +71,15 @@ impl HistogramSum {
         );
         increase(&mut total.count, &mut lost.count, other.count);
         increase(&mut total.sum, &mut lost.sum, other.sum);
-        let at: Vec<i32> = super::buckets::indexes(&total.positive_spans).collect();
-        let more = spread_over(&other.positive_spans, &other.positive_buckets, &at);
-        increase_all(
-            &mut total.positive_buckets,
-            &mut lost.positive_buckets,
-            &more,
+        increase_side(
+            (&mut total.positive_spans, &mut total.positive_buckets),
+            (&mut lost.positive_spans, &mut lost.positive_buckets),
+            (&other.positive_spans, &other.positive_buckets),
         );
-        let at: Vec<i32> = super::buckets::indexes(&total.negative_spans).collect();
-        let more = spread_over(&other.negative_spans, &other.negative_buckets, &at);
-        increase_all(
-            &mut total.negative_buckets,
-            &mut lost.negative_buckets,
-            &more,
+        increase_side(
+            (&mut total.negative_spans, &mut total.negative_buckets),
+            (&mut lost.negative_spans, &mut lost.negative_buckets),
+            (&other.negative_spans, &other.negative_buckets),
         );
     }
 
@@ -211,6 +188,24 @@ fn zeroed(h: &Histogram) -> Histogram {
         .chain(&mut zero.negative_buckets)
         .for_each(|c| *c = 0.0);
     zero
+}
+
+/// Adds the buckets of one side; `total` and `lost` get those they do not have yet.
+fn increase_side(
+    (spans, totals): (&mut Vec<Span>, &mut Vec<f64>),
+    (lost_spans, lost): (&mut Vec<Span>, &mut Vec<f64>),
+    (more_spans, more): (&[Span], &[f64]),
+) {
+    if *spans == more_spans {
+        increase_all(totals, lost, more);
+        return;
+    }
+    let at = union(spans, more_spans);
+    *totals = spread_over(spans, totals, &at);
+    *lost = spread_over(lost_spans, lost, &at);
+    increase_all(totals, lost, &spread_over(more_spans, more, &at));
+    (*spans, *totals) = lay_out(at.iter().copied().zip(totals.iter().copied()));
+    lost_spans.clone_from(spans);
 }
 
 fn increase_all(totals: &mut [f64], lost: &mut [f64], more: &[f64]) {

@@ -97,29 +97,35 @@ fn part(bucket: &Bucket, value: f64, keep: Keep, h: &Histogram) -> Kept {
     let Bucket { lower, upper, .. } = *bucket;
     match keep {
         Keep::Below if value >= upper => whole(middle(bucket, h)),
-        Keep::Below if value <= lower => none,
         Keep::Above if value <= lower => whole(middle(bucket, h)),
+        Keep::Below if value <= lower => none,
         Keep::Above if value >= upper => none,
-        Keep::Below => {
-            let below = Bucket {
+        Keep::Below | Keep::Above => inner_part(bucket, value, keep, h),
+    }
+}
+
+/// The part of a bucket that the value cuts.
+fn inner_part(bucket: &Bucket, value: f64, keep: Keep, h: &Histogram) -> Kept {
+    let below = share_below(value, bucket, h);
+    let (share, part) = match keep {
+        Keep::Below => (
+            below,
+            Bucket {
                 upper: value,
                 ..*bucket
-            };
-            Kept {
-                count: count * share_below(value, bucket, h),
-                middle: middle_like(&below, bucket, h),
-            }
-        }
-        Keep::Above => {
-            let above = Bucket {
+            },
+        ),
+        Keep::Above => (
+            1.0 - below,
+            Bucket {
                 lower: value,
                 ..*bucket
-            };
-            Kept {
-                count: count * (1.0 - share_below(value, bucket, h)),
-                middle: middle_like(&above, bucket, h),
-            }
-        }
+            },
+        ),
+    };
+    Kept {
+        count: bucket.count * share,
+        middle: middle_like(&part, bucket, h),
     }
 }
 

@@ -118,7 +118,8 @@ fn at(series: &[MatrixSeries], time_ms: i64) -> Vec<(Labels, f64)> {
 
 /// The points of the answer to an instant query, sorted by labels.
 fn instant(engine: &Engine, store: &MemoryStore, query: &str, time_ms: i64) -> Vec<(Labels, f64)> {
-    let mut points = match engine.instant(store, query, time_ms).unwrap().value {
+    let answer = engine.instant(store, query, time_ms);
+    let mut points = match answer.expect("the query is valid").value {
         QueryValue::Vector(samples) => samples
             .into_iter()
             .map(|s| match s.value {

@@ -230,3 +230,74 @@ fn our_own_scripts_pass() {
         told(failures.iter())
     );
 }
+
+/// A case per fault that the runner must see; each fails.
+const WRONG: &str = r#"
+load 1m
+  x{a="1"} 1 2 3
+  x{a="2"} {{count:2 buckets:[1 1]}}x2
+
+eval instant at 1m x{a="1"}
+  x{a="1"} 2.1
+
+eval instant at 1m x{a="1"}
+  x{a="1"} 2
+  x{a="3"} 2
+
+eval instant at 1m x
+  x{a="1"} 2
+
+eval instant at 1m x{a="2"}
+  x{a="2"} {{count:2 buckets:[1 2]}}
+
+eval instant at 1m x{a="2"}
+  x{a="2"} {{count:2 buckets:[1 1] counter_reset_hint:gauge}}
+
+eval instant at 1m sum(x{a="1"})
+  expect warn
+  {} 2
+
+eval instant at 1m sum(x)
+  expect no_warn
+
+eval instant at 1m sum(x)
+  expect warn msg: something else
+
+eval instant at 1m sort(x{a="1"} or vector(1))
+  expect ordered
+  x{a="1"} 2
+  {} 1
+
+eval instant at 1m x{a="1"}
+  expect fail
+
+eval instant at 1m x{
+  x 1
+
+eval instant at 1m x{
+  expect fail msg: another reason
+
+eval instant at 1m 1
+  2
+
+eval instant at 1m "a"
+  expect string "b"
+
+eval range from 0 to 2m step 1m x{a="1"}
+  x{a="1"} 1 2 3 3
+
+eval range from 0 to 2m step 1m x{a="1"}
+  x{a="1"} 1 2 _
+
+eval instant at 2m x{a="1"}[2m]
+  expect range vector from 0 to 2m step 1m
+  x{a="1"} 1 2 3
+"#;
+
+#[test]
+fn the_runner_sees_every_kind_of_fault() {
+    let report = run::run("wrong", WRONG).unwrap_or_else(|e| panic!("{e}"));
+    let seen: Vec<usize> = report.failures.iter().map(|f| f.line).collect();
+    assert_eq!(report.cases, WRONG.matches("eval").count());
+    assert_eq!(seen.len(), report.cases, "only these were seen: {seen:?}");
+}
