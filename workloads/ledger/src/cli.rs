@@ -107,9 +107,11 @@ fn run(serve: Serve) -> Outcome {
         .max_blocking_threads(threads)
         .build()?;
     runtime.block_on(async {
+        // Before it says that it is ready: whoever reads that may tell it to stop at once.
+        let stop = told_to_stop()?;
         let service = Service::start(serve.config()).await?;
         say(&format!("ledger ready on http://{}", service.address()))?;
-        service.run_until(told_to_stop()?).await?;
+        service.run_until(stop).await?;
         Ok(())
     })
 }
