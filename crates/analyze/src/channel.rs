@@ -42,12 +42,17 @@ impl Channel {
         self.scale.max(floor)
     }
 
-    /// -log10 of the probability of a residual at least as large, on either side.
+    /// -log10 of the probability of a residual at least as large, on either side. `grain` is the
+    /// continuity correction of a source that speaks in steps.
     #[must_use]
-    pub fn severity(&self, residual: f64, floor: f64) -> f32 {
-        let z = (residual / self.scale(floor)) as f32;
-        let tail = if z >= 0.0 { &self.up } else { &self.down };
-        (tail.severity(z.abs()) - std::f32::consts::LOG10_2).max(0.0)
+    pub fn severity(&self, residual: f64, floor: f64, grain: f64) -> f32 {
+        let z = ((residual.abs() - grain) / self.scale(floor)).max(0.0) as f32;
+        let tail = if residual >= 0.0 {
+            &self.up
+        } else {
+            &self.down
+        };
+        (tail.severity(z) - std::f32::consts::LOG10_2).max(0.0)
     }
 
     /// Learns the `points`th residual.

@@ -97,9 +97,11 @@ impl Detector {
             self.expectation.start(value);
         }
         let view = self.expectation.view(time_ms, value, &self.rhythm);
+        // Before anything is learned from the point, so that views are compared prequentially.
+        self.expectation
+            .learn_season(time_ms, value, &view, &self.rhythm);
         let anomaly = self.judge(time_ms, value, &view, config);
         let change_point = self.judge_level(time_ms, value, &view, config);
-        self.expectation.learn_season(time_ms, value, &self.rhythm);
         self.expectation.push(value, &view);
         Reports {
             anomaly,
@@ -141,7 +143,7 @@ impl Detector {
     fn combine(&self, view: &View, burst: f32) -> (f32, usize) {
         let mut severities = [self.burst.severity(burst); KINDS];
         for (i, channel) in self.channels.iter().enumerate() {
-            severities[i] = channel.severity(view.residuals[i], view.floor);
+            severities[i] = channel.severity(view.residuals[i], view.floor, view.grain);
         }
         let (mut sum, mut leading, mut most) = (0.0, 0, 0.0);
         for i in 0..KINDS {

@@ -46,6 +46,7 @@ pub struct Expectation {
     raw: [f64; RING],
     plain: Autoregress,
     plain_loss: f64,
+    level_loss: f64,
     seasonal: Option<Box<Seasonal>>,
 }
 
@@ -77,6 +78,8 @@ pub struct View {
     pub seasonal: bool,
     /// Distances below this are noise.
     pub floor: f64,
+    /// Half the resolution of the source: a value stands for that much on either side.
+    pub grain: f64,
     unit: f64,
     plain: Features,
     season: Option<SeasonView>,
@@ -99,6 +102,7 @@ impl Expectation {
             raw: [0.0; RING],
             plain: Autoregress::new(),
             plain_loss: 0.0,
+            level_loss: 0.0,
             seasonal: None,
         }
     }
@@ -118,6 +122,7 @@ impl Expectation {
         let unit = self.spread.max(floor);
         let plain = features(&self.raw, self.level, unit);
         let mut error = value - self.raw[0] - unit * self.plain.predict(&plain);
+        let mut local = value - median(&self.raw);
         let (mut base, mut seasonal) = (self.level, false);
         let season = self
             .seasonal
@@ -128,13 +133,16 @@ impl Expectation {
         {
             if s.loss < self.plain_loss {
                 error = view.residual;
+                local = value - view.usual - median(&s.flat);
             }
-            if s.slow_loss < self.spread {
+            if s.slow_loss < self.level_loss {
                 (base, seasonal) = (view.usual, true);
             }
         }
-        let residuals = [error, value - base, value - self.local_median()];
+        let residuals = [error, value - base, local];
+        let grain = rhythm.quantum / 2.0;
         View {
+            grain,
             expected: value - error,
             residuals,
             base,
@@ -146,41 +154,38 @@ impl Expectation {
         }
     }
 
-    fn local_median(&self) -> f64 {
-        let mut around = [0.0; LOCAL];
-        around.copy_from_slice(&self.raw[..LOCAL]);
-        around.sort_unstable_by(f64::total_cmp);
-        around[LOCAL / 2]
-    }
-
     /// Learns a point of no incident; `scale` is the usual size of the first residual.
     pub fn learn(&mut self, value: f64, view: &View, scale: f64, rhythm: &Rhythm) {
-        let count = f64::from(rhythm.points).min(MEMORY);
-        let limit = CLIP * view.unit;
-        let change = value - self.raw[0];
-        let residual = change - view.unit * self.plain.predict(&view.plain);
-        if rhythm.points > SETTLED {
-            self.plain
-                .learn(&view.plain, change / view.unit, scale / view.unit);
+        let (unit, settled) = (view.unit, rhythm.points > SETTLED);
+        if settled {
+            let change = value - self.raw[0];
+            self.plain.learn(&view.plain, change / unit, scale / unit);
         }
-        let off = value - self.level;
-        let off = if rhythm.points > SETTLED {
+        if let (Some(s), Some(season)) = (&mut self.seasonal, view.season) {
+            let change = value - season.usual - s.flat[0];
+            s.model.learn(&season.features, change / unit, scale / unit);
+        }
+        let (off, limit) = (value - self.level, CLIP * unit);
+        let off = if settled {
             off.clamp(-limit, limit)
         } else {
             off
         };
         self.level += off / f64::from(rhythm.points).min(LEVEL_MEMORY);
-        self.spread += (off.abs() - self.spread) / count;
-        self.plain_loss += (residual.abs().min(limit) - self.plain_loss) / count;
-        if let Some(s) = &mut self.seasonal {
-            s.learn(value, view, scale);
-        }
+        self.spread += (off.abs() - self.spread) / f64::from(rhythm.points).min(MEMORY);
     }
 
-    /// Learns the time of day, also during incidents: a peak that comes every day must not stay
-    /// an incident because it began as one. Each day's share is clipped.
-    pub fn learn_season(&mut self, time_ms: i64, value: f64, rhythm: &Rhythm) {
+    /// Learns the time of day and which view is the better one, also during incidents: a peak
+    /// that comes every day must not stay an incident because it began as one. What one point
+    /// contributes is clipped.
+    pub fn learn_season(&mut self, time_ms: i64, value: f64, view: &View, rhythm: &Rhythm) {
+        let limit = CLIP * view.unit;
+        let share = 1.0 / f64::from(rhythm.points).min(MEMORY);
+        let plain = value - self.raw[0] - view.unit * self.plain.predict(&view.plain);
+        self.plain_loss += (loss(plain, limit) - self.plain_loss) * share;
+        self.level_loss += (loss(value - self.level, limit) - self.level_loss) * share;
         if let Some(s) = &mut self.seasonal {
+            s.compare(value, view.season, limit);
             s.season.learn(time_ms, value, self.spread);
         } else if rhythm.points >= SEASON_AFTER
             && rhythm.interval_ms <= season::MAX_INTERVAL_MS as f32
@@ -238,17 +243,18 @@ impl Seasonal {
         })
     }
 
-    fn learn(&mut self, value: f64, view: &View, scale: f64) {
-        let Some(season) = view.season else { return };
-        let (unit, limit) = (view.unit, CLIP * view.unit);
+    fn compare(&mut self, value: f64, view: Option<SeasonView>, limit: f64) {
+        let Some(view) = view else { return };
         self.trials = self.trials.saturating_add(1);
-        let count = f64::from(self.trials).min(MEMORY);
-        let off = value - season.usual;
-        self.model
-            .learn(&season.features, (off - self.flat[0]) / unit, scale / unit);
-        self.loss += (season.residual.abs().min(limit) - self.loss) / count;
-        self.slow_loss += (off.abs().min(limit) - self.slow_loss) / count;
+        let share = 1.0 / f64::from(self.trials).min(MEMORY);
+        self.loss += (loss(view.residual, limit) - self.loss) * share;
+        self.slow_loss += (loss(value - view.usual, limit) - self.slow_loss) * share;
     }
+}
+
+/// Squared, since what matters is who is rarely far off; clipped, since incidents are nobody's.
+fn loss(residual: f64, limit: f64) -> f64 {
+    residual.abs().min(limit).powi(2)
 }
 
 /// The level and the other lags relative to the last value, and the constant, in units.
@@ -260,6 +266,14 @@ fn features(ring: &[f64; RING], level: f64, unit: f64) -> Features {
         *feature = relative(ring[lag - 1]);
     }
     features
+}
+
+/// The median of the last few values.
+fn median(ring: &[f64; RING]) -> f64 {
+    let mut around = [0.0; LOCAL];
+    around.copy_from_slice(&ring[..LOCAL]);
+    around.sort_unstable_by(f64::total_cmp);
+    around[LOCAL / 2]
 }
 
 fn shift_in(ring: &mut [f64; RING], value: f64) {

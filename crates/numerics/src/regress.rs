@@ -32,7 +32,7 @@ pub fn least_squares(x: &[f64], y: &[f64]) -> Option<Line> {
         sxy += (a - mean_x) * (b - mean_y);
     }
     let slope = sxy / sxx;
-    (sxx > 0.0).then(|| Line {
+    (sxx > 0.0).then_some(Line {
         intercept: mean_y - slope * mean_x,
         slope,
     })
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(least_squares(&[1.0, 1.0], &[1.0, 2.0]), None);
     }
 
-    /// Gilbert (1987), section 16.4: the ties correction, worked by hand for five values.
+    /// The statistic, its variance and the correction for ties, worked by hand.
     #[test]
     fn mann_kendall_counts_pairs_and_corrects_for_ties() {
         let rising = mann_kendall(&[1.0, 2.0, 3.0, 4.0, 5.0], 1.0).unwrap();

@@ -4,7 +4,7 @@
 use analyze::forecast::{Toward, exhaustion};
 use numerics::{regress, summary};
 
-use crate::noise::State;
+use crate::noise::{Draw, State};
 
 const SERIES: u64 = 400;
 const POINTS: usize = 360;
@@ -42,7 +42,7 @@ pub(crate) fn evaluate() {
     for kind in kinds {
         print_errors(kind);
     }
-    let flats: [(&str, fn(&mut State) -> f64); 3] = [
+    let flats: [Draw; 3] = [
         ("flat, white", |s| s.gauss()),
         ("flat, AR(1) 0.9", |s| s.ar(0.9)),
         ("random walk", |s| s.ar(1.0)),

@@ -7,8 +7,11 @@ const SERIES: u64 = 20;
 const POINTS: i64 = 20 * 7 * 1440;
 const WEEKS: f64 = 20.0;
 
+/// A kind of noise by name.
+pub(crate) type Draw = (&'static str, fn(&mut State) -> f64);
+
 pub(crate) fn evaluate() {
-    let kinds: [(&str, fn(&mut State) -> f64); 9] = [
+    let kinds: [Draw; 9] = [
         ("Gaussian", |s| s.gauss()),
         ("AR(1) 0.9", |s| s.ar(0.9)),
         ("AR(1) 0.99", |s| s.ar(0.99)),

@@ -28,6 +28,9 @@ fn anomalies(values: impl IntoIterator<Item = f64>) -> usize {
         .count()
 }
 
+/// A kind of noise by name.
+type Kind = (&'static str, fn(&mut Noise) -> f64);
+
 /// False incidents per metric and week, over eight series of ten weeks.
 fn false_rate(draw: impl Fn(&mut Noise) -> f64) -> f64 {
     let weeks = 10;
@@ -43,7 +46,7 @@ fn false_rate(draw: impl Fn(&mut Noise) -> f64) -> f64 {
 #[test]
 fn noise_of_every_kind_stays_near_the_budget_of_one_a_week() {
     // 80 metric-weeks: with a true rate of 1, more than 1.5 has a probability below 1e-4.
-    let kinds: [(&str, fn(&mut Noise) -> f64); 5] = [
+    let kinds: [Kind; 5] = [
         ("Gaussian", Noise::gauss),
         ("AR(1)", |n| n.autoregressive(0.95)),
         ("random walk", |n| n.autoregressive(1.0)),
@@ -165,9 +168,10 @@ fn a_daily_peak_is_surprising_once_it_comes_at_the_wrong_hour() {
     let last_week = told
         .iter()
         .filter(|(i, r)| *i > (days - 7) * 1440 && r.anomaly.is_some());
+    let last_week = last_week.count();
     assert!(
-        last_week.count() <= 2,
-        "the peaks at the right hour are no incidents"
+        last_week <= 2,
+        "{last_week} incidents: the peaks at the right hour are none"
     );
 }
 
