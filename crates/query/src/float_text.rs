@@ -24,7 +24,14 @@ pub fn write_value(out: &mut Vec<u8>, value: f64) {
         out.extend_from_slice(itoa::Buffer::new().format(value as i64).as_bytes());
         return;
     }
-    positional(out, ryu::Buffer::new().format_finite(value));
+    let mut buffer = ryu::Buffer::new();
+    let text = buffer.format_finite(value);
+    if text.contains('e') {
+        positional(out, text);
+    } else {
+        let plain = text.strip_suffix(".0").unwrap_or(text);
+        out.extend_from_slice(plain.as_bytes());
+    }
 }
 
 /// Rewrites Ryu's `1.5e-7` without an exponent and without a trailing `.0`.

@@ -338,7 +338,8 @@ impl<'a> Lexer<'a> {
     fn number(&mut self) -> Result<TokenKind, Fault> {
         let rest = &self.text[self.at..];
         let ends = |length: usize| {
-            !rest[length..].starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'))
+            !rest[length..]
+                .starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'))
         };
         if let Some(length) = number_length(rest).filter(|n| ends(*n)) {
             return Ok(self.take(length, TokenKind::Number));

@@ -22,10 +22,9 @@ pub(crate) fn number(text: &str) -> Option<f64> {
     {
         return i64::from_str_radix(hex, 16).ok().map(|n| n as f64);
     }
-    if digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit()) {
-        if let Ok(octal) = i64::from_str_radix(digits, 8) {
-            return Some(octal as f64);
-        }
+    let is_octal = digits.len() > 1 && digits.starts_with('0');
+    if let Some(Ok(octal)) = is_octal.then(|| i64::from_str_radix(digits, 8)) {
+        return Some(octal as f64);
     }
     plain.parse().ok()
 }

@@ -284,7 +284,7 @@ fn quantile(q: f64, mut buckets: Vec<Bucket>) -> (f64, bool) {
         return (f64::NAN, forced && buckets.len() >= 2);
     }
     let rank = q * all;
-    let b = buckets[..last].partition_point(|bucket| !(bucket.count >= rank));
+    let b = buckets[..last].partition_point(|bucket| bucket.count < rank || rank.is_nan());
     if b == last {
         return (buckets[last - 1].bound, forced);
     }

@@ -37,7 +37,7 @@ const MS_MAX: f64 = 9_223_372_036_854.0;
 
 fn milliseconds(duration: &Duration, times: QueryTimes) -> Result<i64> {
     let ms = (seconds(duration, times)? * 1000.0 * 1e3).round() / 1e3;
-    if !(ms.abs() <= MS_MAX) {
+    if ms.is_nan() || ms.abs() > MS_MAX {
         return bad("duration is out of range");
     }
     Ok(ms.trunc() as i64)

@@ -151,7 +151,8 @@ fn histograms(
         Some(share) => between(h, edges.last - 1, share, kind, notes)?,
         None => (*h.values[edges.last]).clone(),
     };
-    if !kind.is_counter && !(is_gauge(&left) && is_gauge(&right)) {
+    let gauges = is_gauge(&left) && is_gauge(&right);
+    if !(kind.is_counter || gauges) {
         notes.add(Note::NotGauge { metric });
     }
     let mut change = right.clone();

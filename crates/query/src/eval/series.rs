@@ -162,6 +162,10 @@ pub(crate) fn bounds(
     out: &mut Vec<(usize, usize)>,
 ) {
     out.clear();
+    if times.is_empty() {
+        out.extend(stretches.map(|_| (0, 0)));
+        return;
+    }
     let (mut low, mut high) = (0, 0);
     for stretch in stretches {
         while times.get(low).is_some_and(|t| *t <= stretch.begin) {

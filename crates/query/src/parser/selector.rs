@@ -186,7 +186,7 @@ impl Parser<'_> {
                 let seconds = self.signed_number("@", "timestamp")?.value;
                 let ms = (seconds * 1000.0).round();
                 // Beyond ±292 million years: no time, and no number of ms.
-                if !(ms.abs() < i64::MAX as f64) {
+                if ms.is_nan() || ms.abs() >= i64::MAX as f64 {
                     let message = format!("timestamp out of bounds for @ modifier: {seconds:.6}");
                     return Err((message, position));
                 }
