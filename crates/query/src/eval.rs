@@ -118,11 +118,6 @@ impl<'a> Evaluator<'a> {
         self.times.step > 0
     }
 
-    /// Refuses a grid whose columns alone would break the limits.
-    pub(crate) fn check_grid(&self, grid: Grid) -> Result<()> {
-        self.budget.hold(0, grid.count.saturating_mul(8)).map(drop)
-    }
-
     /// Evaluates an expression of type scalar or vector.
     pub(crate) fn value(&self, expr: &Expr, grid: Grid) -> Result<Value<'_>> {
         match expr.value_type() {

@@ -107,6 +107,7 @@ impl Evaluator<'_> {
         }
         let (index, groups) = self.grouped(&rows, &grouping(a));
         for members in groups {
+            self.check_stop()?;
             let labels = index.grouping().key(&rows[members[0]].labels);
             let drop_name = members.iter().any(|m| rows[*m].drop_name);
             let mut out = Row::new(labels, drop_name, grid.count);

@@ -11,6 +11,9 @@ use crate::ast::{Call, Expr, Extension, ValueType};
 use crate::functions::Kind;
 use crate::position::Position;
 
+/// Windows may be long: how many are looked through before the next look at the stop signal.
+const STEPS_BETWEEN_STOPS: usize = 64;
+
 /// What a range function sees at one step.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Window<'s> {
@@ -260,6 +263,9 @@ impl Evaluator<'_> {
         }
         let mut parameters = vec![0.0; scalars.len()];
         for (i, time) in grid.times().enumerate() {
+            if i % STEPS_BETWEEN_STOPS == 0 {
+                self.check_stop()?;
+            }
             let window = Window {
                 floats: Slice::of(&series.floats, frames.floats[i]),
                 histograms: Slice::of(&series.histograms, frames.histograms[i]),

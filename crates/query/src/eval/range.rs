@@ -10,6 +10,9 @@ use super::{Evaluator, Result, refuse};
 use crate::ast::{Expr, Extension, MatrixSelector, Subquery};
 use crate::position::Position;
 
+/// What a step of a subquery may take: a row, its samples, and columns of scalars on the way.
+const SUBQUERY_STEP_BYTES: usize = 64;
+
 /// Where the windows of a range vector lie.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Span {
@@ -146,7 +149,9 @@ impl Evaluator<'_> {
         let Some(inner_grid) = aligned(span.whole(grid), step) else {
             return Ok(());
         };
-        self.check_grid(inner_grid)?;
+        // Before the first column is made, and for as long as any lives.
+        let bytes = inner_grid.count.saturating_mul(SUBQUERY_STEP_BYTES);
+        let _columns = self.budget.hold(0, bytes)?;
         let inner = || {
             self.stream(&s.inner, inner_grid, &mut |row| {
                 self.check_stop()?;

@@ -28,6 +28,7 @@ impl Evaluator<'_> {
         let mut keep = vec![false; rows.len() * grid.count];
         let mut order = Vec::new();
         for members in &groups {
+            self.check_stop()?;
             for (i, k) in parameter.iter().enumerate() {
                 let picked = self.picked(a, &rows, members, i, *k);
                 picked.iter().for_each(|m| keep[m * grid.count + i] = true);

@@ -72,12 +72,9 @@ impl Evaluator<'_> {
             .filter(|i| !is_stale(series.values[*i]))
             .collect();
         for (i, time) in references.enumerate() {
-            let in_reach: Vec<usize> = fresh
-                .iter()
-                .copied()
-                .filter(|k| (time - lookback + 1..=time + lookback).contains(&series.times_ms[*k]))
-                .collect();
-            if let Some(cell) = self.interpolated(series, &in_reach, time, v) {
+            let upto = |bound: i64| fresh.partition_point(|k| series.times_ms[*k] <= bound);
+            let in_reach = &fresh[upto(time - lookback)..upto(time + lookback)];
+            if let Some(cell) = self.interpolated(series, in_reach, time, v) {
                 row.put(i, cell);
             }
         }
