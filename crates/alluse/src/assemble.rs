@@ -44,7 +44,7 @@ pub(crate) struct Assembly {
 #[derive(Debug)]
 pub(crate) struct TargetLink {
     pub(crate) name: String,
-    pub(crate) actuator: Box<dyn Actuator>,
+    pub(crate) actuator: Arc<dyn Actuator>,
 }
 
 /// Why a server cannot be assembled.
@@ -144,6 +144,7 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         events: events.clone(),
         orders: order_sender,
         telemetry: Arc::clone(&telemetry),
+        record: crate::driver::Record::default(),
     };
     let app = App {
         queries: Arc::new(Semaphore::new(config.server.queries_max)),
@@ -254,7 +255,7 @@ fn link(
         })?;
     Ok(TargetLink {
         name,
-        actuator: Box::new(actuator),
+        actuator: Arc::new(actuator),
     })
 }
 

@@ -39,7 +39,19 @@ pub(crate) struct Driver {
     pub(crate) events: broadcast::Sender<Signal>,
     pub(crate) orders: mpsc::UnboundedSender<Order>,
     pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) record: Record,
 }
+
+/// How the governor's record stands: lines since its last snapshot.
+#[derive(Debug, Default)]
+pub(crate) struct Record {
+    lines: usize,
+    /// Lines were lost: only a snapshot makes the record whole again.
+    broken: bool,
+}
+
+/// Lines after which the record begins anew with a snapshot: a replay stays short.
+const LINES_MAX: usize = 2_000;
 
 /// A question whose answer comes out of the turn.
 #[derive(Debug)]
@@ -58,6 +70,7 @@ impl Driver {
         let turn = self
             .pipeline
             .start(self.clock.wall_ms(), self.policy.clone());
+        self.record.lines = LINES_MAX;
         self.finish(turn);
         let mut second_ms = self.clock.wall_ms().div_euclid(1_000);
         while !self.pipeline.may_end() {
@@ -252,6 +265,7 @@ impl Driver {
             return;
         }
         if let Err(error) = self.record(&turn) {
+            self.record.broken = true;
             self.telemetry.journal_errors.increment();
             tracing::error!(%error, "the journal cannot be written: nothing is carried out");
             return;
@@ -275,8 +289,14 @@ impl Driver {
     fn record(&mut self, turn: &Turn) -> Result<(), journal::JournalError> {
         let now_ms = self.clock.wall_ms();
         let mut entry = self.journal.batch()?;
-        for line in &turn.lines {
-            entry.append_event(now_ms, line)?;
+        // A snapshot stands for every line before it, this turn's included.
+        let snapshot = self.record.broken || self.record.lines + turn.lines.len() > LINES_MAX;
+        if snapshot {
+            entry.compact_events(now_ms, &self.pipeline.governor().snapshot(now_ms))?;
+        } else {
+            for line in &turn.lines {
+                entry.append_event(now_ms, line)?;
+            }
         }
         for decision in &turn.decisions {
             entry.record_decision(decision)?;
@@ -293,7 +313,14 @@ impl Driver {
                 entry.append_study_log(progress.study.id, line)?;
             }
         }
-        entry.commit()
+        entry.commit()?;
+        self.record.lines = if snapshot {
+            0
+        } else {
+            self.record.lines + turn.lines.len()
+        };
+        self.record.broken = false;
+        Ok(())
     }
 
     fn tell_changes(&self, changes: &[model::Change], decisions: &[model::Decision]) {

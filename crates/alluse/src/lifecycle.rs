@@ -1,10 +1,11 @@
 //! The life of the server: the real clock, everything spawned, everything stopped in reverse.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use act::Actuator;
 use model::{Clock, Order};
 use tokio::{
     net::TcpListener,
@@ -21,16 +22,23 @@ use crate::{
 /// Between two discoveries of a target: how soon its death or restart is noticed.
 const DISCOVER_EVERY: Duration = Duration::from_secs(2);
 
+/// Discoveries in a row without an answer until a target counts as lost: one late answer must
+/// not end a trial.
+const SILENT_MAX: u32 = 3;
+
 /// Requests still running at shutdown are given so long.
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// Rolling back what is in force may take so long at shutdown; then the leases do it.
 const PUT_BACK: Duration = Duration::from_secs(15);
 
-/// The machine's clock.
+/// The machine's clock, held so that it never falls: while an operator's step back is not yet
+/// made good, it runs at half speed. Leases and windows depend on time that moves on.
 #[derive(Debug)]
 pub(crate) struct SystemClock {
     origin: Instant,
+    /// The last wall time given, ms, and when.
+    last: Mutex<(i64, Duration)>,
 }
 
 #[expect(
@@ -41,6 +49,7 @@ impl SystemClock {
     pub(crate) fn new() -> Self {
         Self {
             origin: Instant::now(),
+            last: Mutex::new((i64::MIN, Duration::ZERO)),
         }
     }
 
@@ -48,21 +57,31 @@ impl SystemClock {
         Instant::now()
     }
 
-    fn unix(&self) -> Duration {
-        SystemTime::now()
+    fn unix_ms(&self) -> i64 {
+        let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
+            .unwrap_or_default();
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
     }
 }
 
 impl Clock for SystemClock {
     fn wall_ms(&self) -> i64 {
-        i64::try_from(self.unix().as_millis()).unwrap_or(i64::MAX)
+        let (real, now) = (self.unix_ms(), self.monotonic());
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = (held(real, now, *last), now);
+        last.0
     }
 
     fn monotonic(&self) -> Duration {
         self.now() - self.origin
     }
+}
+
+/// The wall time to give now, from the real one and the one given last.
+fn held(real: i64, now: Duration, (last, at): (i64, Duration)) -> i64 {
+    let passed = i64::try_from(now.saturating_sub(at).as_millis()).unwrap_or(i64::MAX);
+    real.max(last.saturating_add(passed / 2))
 }
 
 /// Runs an assembled server until `stop` resolves. `ready` is told the address it listens on.
@@ -154,7 +173,7 @@ async fn collect(collector: collect::Collector, mailbox: Mailbox, stopped: watch
     }
 }
 
-/// One task a target: orders in their order, discoveries between them.
+/// Two tasks a target: its orders, and its discoveries.
 async fn actuate(
     targets: Vec<TargetLink>,
     mut orders: mpsc::UnboundedReceiver<Order>,
@@ -163,12 +182,17 @@ async fn actuate(
 ) {
     let mut lanes = std::collections::BTreeMap::new();
     let mut tasks = Vec::new();
-    for link in targets {
+    for TargetLink { name, actuator } in targets {
         let (sender, receiver) = mpsc::unbounded_channel();
-        lanes.insert(link.name.clone(), sender);
-        tasks.push(tokio::spawn(actuate_one(
-            link,
+        lanes.insert(name.clone(), sender);
+        tasks.push(tokio::spawn(carry(
+            Arc::clone(&actuator),
             receiver,
+            mailbox.clone(),
+        )));
+        tasks.push(tokio::spawn(discover(
+            name,
+            actuator,
             mailbox.clone(),
             stopped.clone(),
         )));
@@ -190,9 +214,27 @@ async fn actuate(
     }
 }
 
-async fn actuate_one(
-    link: TargetLink,
+/// Orders of one target, in their order.
+async fn carry(
+    actuator: Arc<dyn Actuator>,
     mut orders: mpsc::UnboundedReceiver<Order>,
+    mailbox: Mailbox,
+) {
+    while let Some(order) = orders.recv().await {
+        if !mailbox
+            .send(Mail::Outcome(actuator.carry(order).await))
+            .await
+        {
+            return;
+        }
+    }
+}
+
+/// Asks one target for its knobs now and then: beside its orders, so that a target that hangs
+/// does not delay a roll-back.
+async fn discover(
+    name: String,
+    actuator: Arc<dyn Actuator>,
     mailbox: Mailbox,
     stopped: watch::Receiver<bool>,
 ) {
@@ -200,21 +242,26 @@ async fn actuate_one(
     beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let stop = resolved(stopped);
     tokio::pin!(stop);
+    let mut silent = 0;
     loop {
-        let mail = tokio::select! {
-            biased;
-            order = orders.recv() => match order {
-                Some(order) => Mail::Outcome(link.actuator.carry(order).await),
-                None => return,
-            },
+        tokio::select! {
             () = &mut stop => return,
-            _ = beat.tick() => match link.actuator.discover().await {
-                Ok(discovery) => Mail::Seen { target: link.name.clone(), discovery },
-                Err(error) => {
-                    tracing::debug!(target = link.name, %error, "a target does not answer");
-                    Mail::Lost { target: link.name.clone() }
+            _ = beat.tick() => {}
+        }
+        let target = name.clone();
+        let mail = match actuator.discover().await {
+            Ok(discovery) => {
+                silent = 0;
+                Mail::Seen { target, discovery }
+            }
+            Err(error) => {
+                silent += 1;
+                tracing::debug!(target, silent, %error, "a target does not answer");
+                if silent < SILENT_MAX {
+                    continue;
                 }
-            },
+                Mail::Lost { target }
+            }
         };
         if !mailbox.send(mail).await {
             return;
@@ -234,4 +281,27 @@ fn serve(
             tracing::error!(%error, "the API failed");
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_set_back_goes_on_at_half_speed_until_real_time_has_caught_up() {
+        let at = Duration::from_millis;
+        assert_eq!(held(1_000, at(0), (i64::MIN, at(0))), 1_000);
+        assert_eq!(
+            held(5_000, at(10), (1_000, at(0))),
+            5_000,
+            "a step forward is taken"
+        );
+        assert_eq!(
+            held(900, at(100), (1_000, at(0))),
+            1_050,
+            "a step back is not"
+        );
+        assert_eq!(held(1_100, at(300), (1_050, at(100))), 1_150);
+        assert_eq!(held(2_000, at(500), (1_150, at(300))), 2_000);
+    }
 }

@@ -256,8 +256,9 @@ impl Pipeline {
                 Some(Ask::Arm(arm)) => Event::ArmWanted { change, arm },
                 Some(Ask::Breach(breach)) => {
                     let verdict = trial.end(model::Ending::Guard);
-                    tracing::debug!(%change, ?verdict, "a guard ended the trial");
-                    Event::Breached { change, breach }
+                    self.tell(now_ms, Event::Breached { change, breach }, turn);
+                    // The way back is under way; what the trial had shown goes into the record.
+                    Event::Judged { change, verdict }
                 }
                 Some(Ask::Judged(verdict)) => {
                     let location = trial.conductor().location();
@@ -410,10 +411,6 @@ impl Pipeline {
 
     pub(crate) fn reader(&self) -> &dyn SeriesReader {
         self.reader.as_ref()
-    }
-
-    pub(crate) fn analyzer(&self) -> &Analyzer {
-        &self.analyzer
     }
 
     /// Whether the loop is stopping and nothing of ours is in flight any more.

@@ -39,11 +39,6 @@ impl ApiError {
         Self::new(status, "bad_data", message)
     }
 
-    /// No such thing.
-    pub(crate) fn not_found(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", message)
-    }
-
     /// Too much at once, or the loop is not there.
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)

@@ -87,92 +87,16 @@ async fn evaluate(
 }
 
 fn written(answer: &Answer) -> Response {
-    let mut body = String::with_capacity(256);
-    body.push_str(r#"{"status":"success","data":"#);
-    shim(&answer.value, &mut body);
+    let mut body = br#"{"status":"success","data":"#.to_vec();
+    query::json::write_data(&mut body, &answer.value);
     for (key, notes) in [("warnings", &answer.warnings), ("infos", &answer.infos)] {
         if !notes.is_empty() {
             let list = serde_json::to_string(notes).expect("texts are JSON");
-            body.push_str(&format!(r#","{key}":{list}"#));
+            body.extend_from_slice(format!(r#","{key}":{list}"#).as_bytes());
         }
     }
-    body.push('}');
+    body.push(b'}');
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
-}
-
-fn shim(v: &query::QueryValue, out: &mut String) {
-    use std::fmt::Write;
-    let val = |v: f64| {
-        if v.is_nan() {
-            "NaN".into()
-        } else if v.is_infinite() {
-            if v > 0.0 {
-                "+Inf".to_string()
-            } else {
-                "-Inf".into()
-            }
-        } else {
-            v.to_string()
-        }
-    };
-    match v {
-        query::QueryValue::Scalar { time_ms, value } => {
-            write!(
-                out,
-                r#"{{"resultType":"scalar","result":[{},"{}"]}}"#,
-                *time_ms as f64 / 1e3,
-                val(*value)
-            )
-            .expect("s");
-        }
-        query::QueryValue::String { .. } => {}
-        query::QueryValue::Vector(s) => {
-            out.push_str(r#"{"resultType":"vector","result":["#);
-            for (i, s) in s.iter().enumerate() {
-                if i > 0 {
-                    out.push(',');
-                }
-                let model::Value::Float(f) = s.value else {
-                    continue;
-                };
-                write!(
-                    out,
-                    r#"{{"metric":{},"value":[{},"{}"]}}"#,
-                    serde_json::to_string(&s.labels).expect("x"),
-                    s.time_ms as f64 / 1e3,
-                    val(f)
-                )
-                .expect("s");
-            }
-            out.push_str("]}");
-        }
-        query::QueryValue::Matrix(s) => {
-            out.push_str(r#"{"resultType":"matrix","result":["#);
-            for (i, s) in s.iter().enumerate() {
-                if i > 0 {
-                    out.push(',');
-                }
-                write!(
-                    out,
-                    r#"{{"metric":{},"values":["#,
-                    serde_json::to_string(&s.labels).expect("x")
-                )
-                .expect("s");
-                for (j, (t, f)) in s.floats.iter().enumerate() {
-                    write!(
-                        out,
-                        r#"{}[{},"{}"]"#,
-                        if j > 0 { "," } else { "" },
-                        *t as f64 / 1e3,
-                        val(*f)
-                    )
-                    .expect("s");
-                }
-                out.push_str("]}");
-            }
-            out.push_str("]}");
-        }
-    }
 }
 
 fn success(data: impl serde::Serialize) -> Response {

@@ -21,7 +21,7 @@ const FLOOD_RATE: f64 = 20_000.0;
 const FLOOD: Duration = Duration::from_secs(3);
 
 /// Share of what the ledger holds that is then offered: busy, with room for bad moments.
-const SHARE: f64 = 0.75;
+const SHARE: f64 = 0.6;
 
 /// A request is abandoned after this, seconds.
 const TIMEOUT_S: f64 = 5.0;
