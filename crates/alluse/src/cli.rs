@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 /// Exit codes, the same for every command.
@@ -44,6 +44,18 @@ pub(crate) enum Command {
     /// Look at a configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Search for good parameters as a process: the ask/tell protocol on standard input and output.
+    ///
+    /// One JSON object a line, one reply to each:
+    /// {"op":"init","space":[{"type":"float","name":"x","low":0,"high":1}],"budget":50,"seed":1},
+    /// {"op":"ask"}, {"op":"tell","results":[{"id":1,"value":0.5}]}, {"op":"recommend"},
+    /// {"op":"close"}. Types: float, int (both with "log"), bool, cat (with "choices", "ordered").
+    #[command(verbatim_doc_comment)]
+    Optimize {
+        /// How to search.
+        #[arg(long, default_value = "gp")]
+        method: SearchMethod,
+    },
     /// Print shell completions: `alluse completions bash > /etc/bash_completion.d/alluse`.
     Completions {
         /// The shell.
@@ -58,6 +70,15 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+}
+
+/// The search methods by their names on the command line.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum SearchMethod {
+    /// A Gaussian process in a trust region; races the leaders when values are noisy.
+    Gp,
+    /// Uniform random search: the yardstick.
+    Random,
 }
 
 #[derive(Debug, Args)]

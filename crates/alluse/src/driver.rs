@@ -243,7 +243,10 @@ impl Driver {
                 )
             }
             Pending::Change(id) => match self.pipeline.governor().change(id) {
-                Some(change) => Reply::Change(convert::change(change, self.pipeline.timing(id))),
+                Some(change) => {
+                    let shown = convert::change(change, self.pipeline.timing(id));
+                    Reply::Change(Box::new(shown))
+                }
                 None => Reply::NotFound(format!("there is no change {id}")),
             },
         }

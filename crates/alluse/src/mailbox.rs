@@ -55,7 +55,7 @@ pub(crate) enum Ask {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Reply {
     Decision(Decision),
-    Change(Change),
+    Change(Box<Change>),
     /// Done; see the status.
     Status,
     NotFound(String),

@@ -11,6 +11,7 @@ mod driver;
 mod lifecycle;
 mod mailbox;
 mod measure;
+mod optimize;
 mod pipeline;
 mod report;
 mod serve;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args, cli.quiet),
         Command::Serve(args) => serve::run(args),
         Command::Query(args) => ask::run(&args),
+        Command::Optimize { method } => optimize::run(method),
         Command::Config(ConfigCommand::Check { file, json }) => serve::check(&file, json),
         Command::Completions { shell } => {
             let mut command = Cli::command();

@@ -562,7 +562,7 @@ fn an_hour_in_foul_weather_keeps_every_invariant() {
         totals.3 += world.in_state(ChangeState::Failed).count();
     });
     let (admitted, kept, undone, failed) = *totals.lock().unwrap();
-    println!("200 hours: {admitted} admitted, {kept} kept, {undone} undone, {failed} failed");
+    eprintln!("200 hours: {admitted} admitted, {kept} kept, {undone} undone, {failed} failed");
     assert!(
         kept > 200 && undone > 200,
         "the loop did nothing worth checking"
@@ -589,7 +589,7 @@ fn an_hour_in_fair_weather_makes_the_target_faster() {
     });
     let mut gains = gains.into_inner().unwrap();
     gains.sort_by(f64::total_cmp);
-    println!("share of latency gone after an hour: {gains:.2?}");
+    eprintln!("share of latency gone after an hour: {gains:.2?}");
     assert!(
         gains[0] >= 0.0,
         "an hour of tuning made a target slower: {gains:?}"

@@ -67,6 +67,41 @@ impl Telemetry {
             "1 while ingest is stopped for lack of space.",
             |s| u64::from(s.state == store::State::DiskFull),
         );
+        self.count_damage(store);
+    }
+
+    /// What the store found damaged, and what it did about it.
+    fn count_damage(&self, store: &Arc<Store>) {
+        let counter = |name: &str, help: &str, read: fn(&store::Stats) -> u64| {
+            let store = Arc::clone(store);
+            self.registry
+                .counter_fn(name, help, &[], move || read(&store.stats()) as f64);
+        };
+        counter(
+            "alluse_store_rejected_samples_total",
+            "Samples the store refused, for any reason.",
+            |s| s.rejected,
+        );
+        counter(
+            "alluse_store_wal_truncated_total",
+            "Tails of the log cut off at opening: torn or corrupt.",
+            |s| s.wal_truncated,
+        );
+        counter(
+            "alluse_store_wal_truncated_bytes_total",
+            "Bytes of those tails.",
+            |s| s.wal_truncated_bytes,
+        );
+        counter(
+            "alluse_store_parts_quarantined_total",
+            "Parts set aside at opening because they do not check.",
+            |s| s.parts_quarantined,
+        );
+        counter(
+            "alluse_store_blocks_corrupt_total",
+            "Blocks that did not check when read or merged.",
+            |s| s.blocks_corrupt,
+        );
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ::optimize::{Log, Method, Observation, Outcome, Search, Setup, Space};
 use model::{
     ApplyCost, Author, Change, ChangeId, ChangeState, Domain, KnobSpec, Params, Proposal,
     ProposalId, Study, StudyId, StudyState, TrialId, TrialState,
 };
-use optimize::{Log, Method, Observation, Outcome, Search, Setup, Space};
 use validate::location::Location;
 
 use crate::config::{self, Target};
@@ -324,7 +324,7 @@ pub(crate) enum ResumeError {
     #[error("a line of its log is not of this program")]
     Line(#[from] serde_json::Error),
     #[error("its log does not fit together")]
-    Search(#[from] optimize::Error),
+    Search(#[from] ::optimize::Error),
 }
 
 /// The knobs a study searches: those named, or all; never one that needs a restart. Steps are no
