@@ -194,7 +194,7 @@ fn found(store: &Store) -> Written {
 
 #[test]
 fn a_power_cut_at_any_operation_loses_nothing_synced_and_leaves_no_holes() {
-    seeds(5000, |seed| power_cuts(seed, &Faults::default()));
+    seeds(4000, |seed| power_cuts(seed, &Faults::default()));
 }
 
 #[test]

@@ -11,3 +11,4 @@ mod sim_disk;
 mod summaries;
 mod support;
 mod threads;
+mod upkeep;
