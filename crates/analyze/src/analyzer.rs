@@ -223,7 +223,10 @@ impl Entry {
     }
 
     fn finding(&self, at_ms: i64, report: Report) -> Finding {
-        let Report { what, severity } = report;
+        let Report { mut what, severity } = report;
+        if let (Some(_), FindingKind::Anomaly { normal, .. }) = (&self.rate, &mut what) {
+            normal.low = normal.low.max(0.0);
+        }
         let summary = match &what {
             FindingKind::Anomaly {
                 observed,

@@ -1,13 +1,17 @@
 //! Online change points: has the series moved to another level and stayed there?
 //!
-//! Two-sided CUSUM (Page 1954) on means of eight points, each standardised by the level and the
-//! spread of the means before it, clipped so that no single spike is a move, and divided by the
-//! long-run inflation of an AR(1), so that wandering noise is none either. The decision bound
-//! follows from the budget by Siegmund's approximation (1985) of the average run length, and
-//! rises after each change point told (a series that moves all the time has no level).
+//! Two-sided CUSUM (Page 1954) on means of at least eight points and half a minute, each
+//! standardised by the level and the spread of the means before it, clipped so that no single
+//! spike is a move, and divided by the long-run inflation of an AR(1), so that wandering noise is
+//! none either. The decision bound follows from the budget by Siegmund's approximation (1985) of
+//! the average run length, and rises after each change point told (a series that moves all the
+//! time has no level).
 
-/// Points of one mean.
+/// Fewest points of one mean.
 const BLOCK: u32 = 8;
+/// Shortest time of one mean, ms: what moves within half a minute is an incident, not a level;
+/// and means of more points are closer to the Gaussian that the bound supposes.
+const BLOCK_MS: f32 = 32_000.0;
 /// Half the smallest shift looked for, in standard deviations of a mean.
 const DRIFT: f64 = 0.5;
 /// A mean counts as at most this many standard deviations.
@@ -112,13 +116,14 @@ impl Shift {
         }
         self.points += 1;
         self.sum += value;
-        if self.points < BLOCK {
+        let full = BLOCK.max((BLOCK_MS / interval_ms.max(1.0)) as u32);
+        if self.points < full {
             return None;
         }
-        let mean = self.sum / f64::from(BLOCK);
+        let mean = self.sum / f64::from(self.points);
         (self.points, self.sum) = (0, 0.0);
-        let blocks_a_change =
-            WEEK_MS / (f64::from(interval_ms.max(1.0)) * f64::from(BLOCK)) / per_week;
+        let block_ms = f64::from(interval_ms.max(1.0)) * f64::from(full);
+        let blocks_a_change = WEEK_MS / block_ms / per_week;
         self.raise *= 1.0 - (1.0 / blocks_a_change).min(1.0);
         self.block(mean, floor, blocks_a_change)
     }
@@ -146,7 +151,9 @@ impl Shift {
 
     fn judge(&mut self, z: f64, blocks_a_change: f64) -> Option<Move> {
         let phi = (self.product / self.square.max(f64::MIN_POSITIVE)).clamp(0.0, MAX_PHI);
-        let z = z / ((1.0 + phi) / (1.0 - phi)).sqrt();
+        // A spread from absolute deviations is too small for skewed or drifting series: their mean
+        // square says by how much.
+        let z = z / ((1.0 + phi) / (1.0 - phi) * self.square.max(1.0)).sqrt();
         self.up.observe(self.block_ms, z);
         self.down.observe(self.block_ms, -z);
         let run = if self.up.sum >= self.down.sum {

@@ -124,7 +124,8 @@ impl Tail {
         self.scale = (self.scale * scale_step.clamp(-MAX_STEP, MAX_STEP).exp()).max(least);
     }
 
-    /// The score whose severity is `severity`, at least [`BASE`]: the inverse of the tail.
+    /// The score whose severity is `severity` (at least that of the 98 % threshold): the inverse
+    /// of the tail.
     #[must_use]
     pub fn quantile(&self, severity: f32) -> f32 {
         let tail = (severity - BASE).max(0.0) / std::f32::consts::LOG10_E;

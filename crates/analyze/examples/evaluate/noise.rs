@@ -1,11 +1,26 @@
-//! False alarms on series in which nothing happens: per metric and week of points a minute.
+//! False alarms on series in which nothing happens, per metric and week.
 
 use analyze::{Config, detector::Detector};
 
-/// Series of each kind, and their length: 20 weeks at one point a minute.
-const SERIES: u64 = 20;
-const POINTS: i64 = 20 * 7 * 1440;
-const WEEKS: f64 = 20.0;
+/// How much of each kind.
+struct Extent {
+    interval_ms: i64,
+    series: u64,
+    weeks: i64,
+}
+
+const EXTENTS: [Extent; 2] = [
+    Extent {
+        interval_ms: 60_000,
+        series: 20,
+        weeks: 20,
+    },
+    Extent {
+        interval_ms: 1000,
+        series: 6,
+        weeks: 1,
+    },
+];
 
 /// A kind of noise by name.
 pub(crate) type Draw = (&'static str, fn(&mut State) -> f64);
@@ -22,31 +37,36 @@ pub(crate) fn evaluate() {
         ("Poisson 3", |s| s.poisson(3.0)),
         ("daily cycle", |s| s.daily()),
     ];
-    for (name, draw) in kinds {
-        let (mut anomalies, mut shifts, mut worst) = (0, 0, 0);
-        for seed in 0..SERIES {
-            let (a, c) = count(draw, seed);
-            anomalies += a;
-            shifts += c;
-            worst = worst.max(a);
+    for extent in EXTENTS {
+        println!("a point every {} s:", extent.interval_ms / 1000);
+        for (name, draw) in kinds {
+            print_rates(name, draw, &extent);
         }
-        let per = SERIES as f64 * WEEKS;
-        println!(
-            "{name:13} false anomalies/metric/week {:.2} (worst metric {:.2})  false change points {:.2}",
-            f64::from(anomalies) / per,
-            f64::from(worst) / WEEKS,
-            f64::from(shifts) / per
-        );
     }
 }
 
-fn count(draw: fn(&mut State) -> f64, seed: u64) -> (u32, u32) {
+fn print_rates(name: &str, draw: fn(&mut State) -> f64, extent: &Extent) {
+    let counts: Vec<(u32, u32)> = (0..extent.series).map(|s| count(draw, s, extent)).collect();
+    let metric_weeks = (extent.series as i64 * extent.weeks) as f64;
+    let anomalies: u32 = counts.iter().map(|c| c.0).sum();
+    let shifts: u32 = counts.iter().map(|c| c.1).sum();
+    let worst = counts.iter().map(|c| c.0).max().unwrap_or(0);
+    println!(
+        "{name:13} false anomalies/metric/week {:.2} (worst metric {:.2})  false change points {:.2}",
+        f64::from(anomalies) / metric_weeks,
+        f64::from(worst) / extent.weeks as f64,
+        f64::from(shifts) / metric_weeks
+    );
+}
+
+fn count(draw: fn(&mut State) -> f64, seed: u64, extent: &Extent) -> (u32, u32) {
     let config = Config::default();
     let (mut detector, mut state) = (Detector::new(), State::new(seed));
-    let (mut anomalies, mut shifts) = (0, 0);
-    for minute in 0..POINTS {
-        state.minute = minute;
-        let told = detector.observe(minute * 60_000, draw(&mut state), &config);
+    let (mut anomalies, mut shifts, mut time) = (0, 0, 0);
+    while time < extent.weeks * 604_800_000 {
+        time += extent.interval_ms;
+        state.time_ms = time;
+        let told = detector.observe(time, draw(&mut state), &config);
         anomalies += u32::from(told.anomaly.is_some());
         shifts += u32::from(told.change_point.is_some());
     }
@@ -57,7 +77,7 @@ fn count(draw: fn(&mut State) -> f64, seed: u64) -> (u32, u32) {
 pub(crate) struct State {
     bits: u64,
     last: f64,
-    minute: i64,
+    time_ms: i64,
 }
 
 impl State {
@@ -65,7 +85,7 @@ impl State {
         Self {
             bits: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
             last: 0.0,
-            minute: 0,
+            time_ms: 0,
         }
     }
 
@@ -103,7 +123,7 @@ impl State {
     }
 
     fn daily(&mut self) -> f64 {
-        let day = self.minute as f64 / 1440.0;
+        let day = self.time_ms as f64 / 86_400_000.0;
         10.0 + 5.0 * (std::f64::consts::TAU * day).sin() + self.ar(0.5) * 0.3
     }
 }

@@ -106,7 +106,7 @@ fn counters_are_judged_by_their_rate() {
         unit: String::new(),
     }];
     let (mut noise, mut time, mut count, mut told) = (Noise::new(8), 0, 0.0, Vec::new());
-    for i in 0..3000 {
+    for i in 0..3400 {
         let step = 1000 + (noise.uniform() * 50.0) as i64;
         let rate = if i >= 2900 { 5000.0 } else { 1000.0 } + 20.0 * noise.gauss();
         time += step;
