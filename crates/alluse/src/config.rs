@@ -473,8 +473,8 @@ fn trial(said: Section<'_, '_>) -> Trial {
             .duration("settle", Duration::ZERO..=HOUR)
             .unwrap_or(Duration::from_secs(2)),
         pairs_max: said
-            .integer("pairs_max", 1..=10_000)
-            .map_or(40, |n| u32::try_from(n).expect("at most 10,000")),
+            .integer("pairs_max", 1..=u64::from(validate::test::PAIRS_LIMIT))
+            .map_or(40, |n| u32::try_from(n).expect("at most PAIRS_LIMIT")),
         alpha: said.number_in("alpha", 1e-6..=0.5).unwrap_or(0.05),
         mde: said.number_in("mde", 0.001..=0.9).unwrap_or(0.03),
     };
