@@ -1,0 +1,15 @@
+//! The program as it is shipped, from outside: its command line, its API, its crashes, its loop.
+#![cfg(test)]
+#![expect(
+    clippy::print_stdout,
+    reason = "a test says why it skips, and what it counted"
+)]
+
+mod api;
+mod cli;
+mod crash;
+mod demo;
+mod disk;
+mod refusals;
+mod serve;
+mod tuning;
