@@ -8,12 +8,14 @@
 //! | [`scrape`] | a target over HTTP: `up`, `scrape_*`, staleness markers |
 //! | [`relabel`](mod@relabel) | rules that rewrite, keep or drop label sets |
 //! | [`exposition`] | Prometheus and OpenMetrics text into samples, strictly |
+//! | [`receive`] | what senders push: remote write and the line formats, decoded within bounds |
 //! | [`tally`] | the collector's own counters |
 
 pub mod collector;
 pub mod exposition;
 pub mod host;
 pub mod process;
+pub mod receive;
 pub mod relabel;
 pub mod scrape;
 mod stale;

@@ -1,0 +1,184 @@
+//! A batch being filled: what each piece costs is charged before it is kept.
+
+use std::{collections::HashMap, sync::Arc};
+
+use model::{Histogram, Labels, Metadata, Sample, Value};
+
+use super::{
+    Exemplar, Fault, Limits, Received, Refusal,
+    interner::{Interner, Order, Scratch},
+    protobuf::Malformed,
+};
+
+/// Why decoding stopped: the whole body is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// The bytes are not what they should be.
+    Bad(String),
+    /// The batch would grow over its limit.
+    TooLarge(usize),
+}
+
+impl From<Malformed> for Stop {
+    fn from(malformed: Malformed) -> Self {
+        Self::Bad(malformed.to_string())
+    }
+}
+
+impl From<Stop> for Refusal {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Bad(message) => Self::bad(message),
+            Stop::TooLarge(limit) => Self::too_large(format!(
+                "the request's samples take more than {limit} bytes"
+            )),
+        }
+    }
+}
+
+/// Metric families whose metadata is remembered; more, and all are told anew.
+const FAMILIES_MAX: usize = 50_000;
+
+/// What a lane remembers between requests.
+#[derive(Debug)]
+pub(super) struct Memory {
+    pub(super) interner: Interner,
+    pub(super) scratch: Scratch,
+    families: HashMap<String, Metadata>,
+    /// See [`super::Receiver::forget_metadata`].
+    epoch: u64,
+}
+
+impl Memory {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            interner: Interner::new(limits.remembered_series),
+            scratch: Scratch::default(),
+            families: HashMap::new(),
+            epoch: 0,
+        }
+    }
+
+    /// Forgets the metadata if a batch was lost since.
+    pub(super) fn catch_up(&mut self, epoch: u64) {
+        if self.epoch != epoch {
+            self.families.clear();
+            self.epoch = epoch;
+        }
+    }
+}
+
+/// One request on its way into a [`Received`].
+#[derive(Debug)]
+pub(super) struct Intake<'m> {
+    pub(super) memory: &'m mut Memory,
+    pub(super) limits: &'m Limits,
+    pub(super) received: Received,
+    charged: usize,
+}
+
+impl<'m> Intake<'m> {
+    pub(super) fn new(memory: &'m mut Memory, limits: &'m Limits) -> Self {
+        let received = Received::default();
+        Self {
+            memory,
+            limits,
+            received,
+            charged: 0,
+        }
+    }
+
+    /// Counts bytes the batch is going to take.
+    #[inline]
+    pub(super) fn charge(&mut self, bytes: usize) -> Result<(), Stop> {
+        self.charged = self.charged.saturating_add(bytes);
+        if self.charged > self.limits.batch_bytes {
+            return Err(Stop::TooLarge(self.limits.batch_bytes));
+        }
+        Ok(())
+    }
+
+    #[inline]
+    pub(super) fn float(&mut self, labels: Labels, time_ms: i64, value: f64) -> Result<(), Stop> {
+        self.charge(size_of::<Sample>())?;
+        let sample = Sample::float(labels, time_ms, value);
+        self.received.batch.samples.push(sample);
+        Ok(())
+    }
+
+    pub(super) fn histogram(
+        &mut self,
+        labels: Labels,
+        time_ms: i64,
+        histogram: Histogram,
+    ) -> Result<(), Stop> {
+        self.charge(size_of::<Sample>())?;
+        self.received.histograms += 1;
+        let value = Value::Histogram(Arc::new(histogram));
+        self.received.batch.samples.push(Sample {
+            labels,
+            time_ms,
+            value,
+        });
+        Ok(())
+    }
+
+    pub(super) fn exemplar(&mut self, exemplar: Exemplar) -> Result<(), Stop> {
+        let labels = exemplar.labels.as_bytes().len();
+        self.charge(size_of::<Exemplar>() + labels)?;
+        self.received.exemplars.push(exemplar);
+        Ok(())
+    }
+
+    /// Notes when the series of the last sample began; 0 means that nobody knows.
+    #[inline]
+    pub(super) fn start(&mut self, start_ms: i64) -> Result<(), Stop> {
+        if start_ms == 0 {
+            return Ok(());
+        }
+        self.charge(size_of::<(usize, i64)>())?;
+        let last = self.received.batch.samples.len().saturating_sub(1);
+        self.received.starts_ms.push((last, start_ms));
+        Ok(())
+    }
+
+    /// Keeps metadata that is new or has changed.
+    pub(super) fn metadata(&mut self, metadata: Metadata) -> Result<(), Stop> {
+        if metadata.family.is_empty()
+            || self.memory.families.get(&metadata.family) == Some(&metadata)
+        {
+            return Ok(());
+        }
+        let text = metadata.family.len() + metadata.help.len() + metadata.unit.len();
+        self.charge(2 * (size_of::<Metadata>() + text))?;
+        if self.memory.families.len() >= FAMILIES_MAX {
+            self.memory.families.clear();
+        }
+        let family = metadata.family.clone();
+        self.memory.families.insert(family, metadata.clone());
+        self.received.batch.metadata.push(metadata);
+        Ok(())
+    }
+
+    /// The label set the scratch spells.
+    #[inline]
+    pub(super) fn labels(&mut self, order: Order) -> Result<Labels, Fault> {
+        let Memory {
+            interner, scratch, ..
+        } = &mut *self.memory;
+        interner.get(scratch, self.limits, order)
+    }
+
+    /// The label set of pairs in any order; those with empty values are left out.
+    pub(super) fn labels_of<'a>(
+        &mut self,
+        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Labels, Fault> {
+        self.memory.scratch.clear();
+        for (name, value) in pairs {
+            let (name, value) = (name.as_bytes(), value.as_bytes());
+            self.memory.scratch.push(name, value, self.limits)?;
+        }
+        self.labels(Order::Free)
+    }
+}

@@ -1,0 +1,335 @@
+//! Label sets that come again and again: canonical bytes to [`Labels`], without allocating.
+//!
+//! A sender repeats its series in nearly the same order, so the slot that followed the last one
+//! is compared first; one comparison of bytes settles most series. Only a miss is hashed, and only
+//! a set never seen is checked (UTF-8, order, empty values) and allocated.
+//!
+//! The hash folds 128-bit products of the text with a secret (the construction of wyhash), seeded
+//! per interner: senders choose the text, so a hash they could predict would let them make every
+//! look-up collide. Equal hashes are never trusted; bytes are always compared.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState},
+};
+
+use model::Labels;
+
+use super::{Fault, Limits};
+
+/// No slot.
+const NONE: u32 = u32::MAX;
+
+/// A label set being put together, in the layout of [`Labels::as_bytes`].
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl Scratch {
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.count = 0;
+    }
+
+    /// Appends a pair; the order is checked when the set is new.
+    #[inline]
+    pub(super) fn push(&mut self, name: &[u8], value: &[u8], limits: &Limits) -> Result<(), Fault> {
+        if name.len() > limits.name_bytes {
+            return Err(Fault::NameTooLong);
+        }
+        if value.len() > limits.value_bytes {
+            return Err(Fault::ValueTooLong);
+        }
+        self.count += 1;
+        put(&mut self.bytes, name)?;
+        put(&mut self.bytes, value)
+    }
+}
+
+fn put(bytes: &mut Vec<u8>, text: &[u8]) -> Result<(), Fault> {
+    let length = u16::try_from(text.len()).map_err(|_longer| Fault::ValueTooLong)?;
+    bytes.extend_from_slice(&length.to_le_bytes());
+    bytes.extend_from_slice(text);
+    Ok(())
+}
+
+#[derive(Debug)]
+struct Slot {
+    labels: Labels,
+    /// The slot asked for after it last time.
+    next: u32,
+}
+
+/// The sets seen, at most so many.
+#[derive(Debug)]
+pub(super) struct Interner {
+    slots: Vec<Slot>,
+    by_hash: HashMap<u64, u32, BuildHasherDefault<Identity>>,
+    last: u32,
+    seed: [u64; 2],
+    capacity: usize,
+}
+
+impl Interner {
+    pub(super) fn new(capacity: usize) -> Self {
+        let random = RandomState::new();
+        Self {
+            slots: Vec::new(),
+            by_hash: HashMap::default(),
+            last: NONE,
+            seed: [random.hash_one(0_u8) | 1, random.hash_one(1_u8) | 1],
+            capacity: capacity.clamp(1, NONE as usize),
+        }
+    }
+
+    /// The set a scratch spells, checked by `limits` and `strictness` when it is new.
+    #[inline]
+    pub(super) fn get(
+        &mut self,
+        scratch: &Scratch,
+        limits: &Limits,
+        order: Order,
+    ) -> Result<Labels, Fault> {
+        let bytes = scratch.bytes.as_slice();
+        let expected = self.slots.get(self.last as usize).map_or(NONE, |s| s.next);
+        if self.holds(expected, bytes) {
+            self.last = expected;
+        } else {
+            let hash = fold(bytes, self.seed);
+            let known = self.by_hash.get(&hash).copied().unwrap_or(NONE);
+            let found = if self.holds(known, bytes) {
+                known
+            } else {
+                let labels = checked(scratch, limits, order)?;
+                if labels.as_bytes() != bytes {
+                    return Ok(labels); // Not canonical as sent: sorted anew each time.
+                }
+                self.add(hash, labels)
+            };
+            if let Some(slot) = self.slots.get_mut(self.last as usize) {
+                slot.next = found;
+            }
+            self.last = found;
+        }
+        Ok(self.slots[self.last as usize].labels.clone())
+    }
+
+    #[inline]
+    fn holds(&self, slot: u32, bytes: &[u8]) -> bool {
+        let slot = self.slots.get(slot as usize);
+        slot.is_some_and(|slot| slot.labels.as_bytes() == bytes)
+    }
+
+    fn add(&mut self, hash: u64, labels: Labels) -> u32 {
+        if self.slots.len() >= self.capacity {
+            self.slots.clear();
+            self.by_hash.clear();
+            self.last = NONE;
+        }
+        let slot = u32::try_from(self.slots.len()).expect("the capacity fits 32 bits");
+        self.slots.push(Slot { labels, next: NONE });
+        self.by_hash.insert(hash, slot);
+        slot
+    }
+}
+
+/// What order of names a protocol asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Rising, no value empty: anything else is a fault.
+    Strict,
+    /// Any; empty values mean "no such label".
+    Free,
+}
+
+/// A set never seen: everything the protocol demands of it.
+fn checked(scratch: &Scratch, limits: &Limits, order: Order) -> Result<Labels, Fault> {
+    let mut pairs = pairs(&scratch.bytes)?;
+    let rising = pairs.is_sorted_by(|a, b| a.0 < b.0);
+    if !rising {
+        let unsorted = !pairs.is_sorted_by(|a, b| a.0 <= b.0);
+        if order == Order::Strict && unsorted {
+            return Err(Fault::UnsortedLabels);
+        }
+        pairs.sort_unstable();
+        if pairs.windows(2).any(|two| two[0].0 == two[1].0) {
+            return Err(Fault::DuplicateLabel);
+        }
+    }
+    let empty_value = |pair: &(&str, &str)| order == Order::Strict && pair.1.is_empty();
+    if pairs
+        .iter()
+        .any(|pair| pair.0.is_empty() || empty_value(pair))
+    {
+        return Err(Fault::EmptyLabel);
+    }
+    pairs.retain(|pair| !pair.1.is_empty());
+    let named = pairs.iter().any(|pair| pair.0 == model::METRIC_NAME);
+    if !named {
+        return Err(Fault::NoName);
+    }
+    if pairs.len() > limits.labels + 1 {
+        return Err(Fault::TooManyLabels);
+    }
+    Ok(canonical(&pairs))
+}
+
+fn canonical(pairs: &[(&str, &str)]) -> Labels {
+    let mut bytes = Vec::new();
+    for (name, value) in pairs {
+        for text in [name, value] {
+            put(&mut bytes, text.as_bytes()).expect("lengths were checked when they were pushed");
+        }
+    }
+    Labels::from_bytes(&bytes).expect("sorted, unique, not empty")
+}
+
+fn pairs(mut bytes: &[u8]) -> Result<Vec<(&str, &str)>, Fault> {
+    let mut pairs = Vec::new();
+    while !bytes.is_empty() {
+        pairs.push((take(&mut bytes)?, take(&mut bytes)?));
+    }
+    Ok(pairs)
+}
+
+fn take<'a>(bytes: &mut &'a [u8]) -> Result<&'a str, Fault> {
+    let (length, rest) = bytes.split_first_chunk().expect("the scratch is whole");
+    let (text, rest) = rest.split_at(usize::from(u16::from_le_bytes(*length)));
+    *bytes = rest;
+    std::str::from_utf8(text).map_err(|_invalid| Fault::NotUtf8)
+}
+
+/// Hash of bytes: 16 at a time, each pair of words multiplied into 128 bits and folded.
+fn fold(bytes: &[u8], seed: [u64; 2]) -> u64 {
+    let (chunks, rest) = bytes.as_chunks::<16>();
+    let mut last = [0; 16];
+    last[..rest.len()].copy_from_slice(rest);
+    let mut hash = seed[0] ^ bytes.len() as u64;
+    for chunk in chunks.iter().chain([&last]) {
+        let wide = u128::from_le_bytes(*chunk);
+        let (low, high) = (wide as u64, (wide >> 64) as u64);
+        let product = u128::from(low ^ hash) * u128::from(high ^ seed[1]);
+        hash = (product as u64) ^ ((product >> 64) as u64) ^ hash.rotate_left(23);
+    }
+    hash
+}
+
+/// The keys are hashes already.
+#[derive(Debug, Default)]
+struct Identity(u64);
+
+impl Hasher for Identity {
+    fn write(&mut self, _bytes: &[u8]) {
+        unreachable!("only u64 keys are hashed");
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = value;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(interner: &mut Interner, pairs: &[(&str, &str)], order: Order) -> Result<Labels, Fault> {
+        let limits = Limits {
+            labels: 3,
+            ..Limits::default()
+        };
+        let mut scratch = Scratch::default();
+        for (name, value) in pairs {
+            scratch.push(name.as_bytes(), value.as_bytes(), &limits)?;
+        }
+        interner.get(&scratch, &limits, order)
+    }
+
+    #[test]
+    fn a_set_seen_again_is_the_same_allocation_in_any_order_of_series() {
+        let mut interner = Interner::new(10);
+        let set = |i: usize| [("__name__", "up"), ("i", ["a", "b", "c"][i])];
+        let first: Vec<_> = (0..3)
+            .map(|i| ask(&mut interner, &set(i), Order::Strict).unwrap())
+            .collect();
+        for i in [0, 1, 2, 2, 0, 1, 1] {
+            let again = ask(&mut interner, &set(i), Order::Strict).unwrap();
+            assert_eq!(again, first[i]);
+            assert!(std::ptr::eq(again.as_bytes(), first[i].as_bytes()));
+        }
+        assert_eq!(interner.slots.len(), 3);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut interner = Interner::new(4);
+        for i in 0..100 {
+            let value = i.to_string();
+            let labels = ask(
+                &mut interner,
+                &[("__name__", "x"), ("i", &value)],
+                Order::Strict,
+            );
+            assert_eq!(labels.unwrap().get("i"), Some(value.as_str()));
+            assert!(interner.slots.len() <= 4 && interner.by_hash.len() <= 4);
+        }
+    }
+
+    #[test]
+    fn faults_are_named() {
+        let mut interner = Interner::new(10);
+        let name = ("__name__", "x");
+        let long = "n".repeat(257);
+        for (pairs, strict, free) in [
+            (&[name, ("a", "1")][..], None, None),
+            (&[("a", "1"), name], Some(Fault::UnsortedLabels), None),
+            (
+                &[name, name],
+                Some(Fault::DuplicateLabel),
+                Some(Fault::DuplicateLabel),
+            ),
+            (&[name, ("a", "")], Some(Fault::EmptyLabel), None),
+            (
+                &[("", "a"), name],
+                Some(Fault::EmptyLabel),
+                Some(Fault::EmptyLabel),
+            ),
+            (&[("a", "1")], Some(Fault::NoName), Some(Fault::NoName)),
+            (&[], Some(Fault::NoName), Some(Fault::NoName)),
+            (&[name, ("a", "1"), ("b", "1"), ("c", "1")], None, None),
+            (
+                &[name, ("a", "1"), ("b", "1"), ("c", "1"), ("d", "1")],
+                Some(Fault::TooManyLabels),
+                Some(Fault::TooManyLabels),
+            ),
+            (
+                &[name, (&long, "1")],
+                Some(Fault::NameTooLong),
+                Some(Fault::NameTooLong),
+            ),
+        ] {
+            for (order, want) in [(Order::Strict, strict), (Order::Free, free)] {
+                let got = ask(&mut interner, pairs, order);
+                assert_eq!(got.err(), want, "{pairs:?} {order:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_hash_depends_on_every_byte_and_on_the_seed() {
+        let base = [7_u8; 40];
+        let hash = fold(&base, [3, 5]);
+        assert_ne!(hash, fold(&base, [4, 5]));
+        assert_ne!(hash, fold(&base[..39], [3, 5]));
+        for i in 0..40 {
+            let mut other = base;
+            other[i] ^= 1;
+            assert_ne!(hash, fold(&other, [3, 5]), "byte {i}");
+        }
+    }
+}
