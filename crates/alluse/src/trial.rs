@@ -31,7 +31,7 @@ pub(crate) enum Ask {
 pub(crate) struct Trial {
     pub(crate) target: String,
     conductor: Conductor,
-    /// Guards with their queries.
+    /// Guards with their queries; the first is that the target is up.
     guards: Vec<(String, Guard)>,
     /// The side in force and since when, as read back.
     in_force: Option<(Arm, i64)>,
@@ -70,7 +70,7 @@ impl Trial {
             guards: guards(target),
             in_force: None,
             asked: None,
-            guarded_ms: now_ms,
+            guarded_ms: now_ms.div_euclid(interval_ms) * interval_ms,
             interval_ms,
         })
     }
@@ -151,7 +151,13 @@ impl Trial {
                 return None;
             }
             self.guarded_ms = next_ms;
-            for (query, guard) in &mut self.guards {
+            // What happens while the old values are in force is not the change's doing: there
+            // only the target's being up is watched.
+            let tried = self
+                .in_force
+                .is_some_and(|(arm, since_ms)| arm == Arm::Variant && next_ms > since_ms);
+            let watched = if tried { self.guards.len() } else { 1 };
+            for (query, guard) in self.guards.iter_mut().take(watched) {
                 let value = if arrived {
                     measure.number(reader, query, next_ms)
                 } else {

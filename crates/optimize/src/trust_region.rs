@@ -199,15 +199,49 @@ fn stray(history: &History, rng: &mut Rng) -> Option<Point> {
     strays.then(|| draw_new(history, rng)).flatten()
 }
 
-/// Number of points laid out before the model is asked: few, as every trial is dear.
-fn design_size(history: &History) -> u64 {
-    let d = history.space().dimensions() as u64;
-    // A live search knows the incumbent already and stays near it.
-    let size = if history.setup().relative {
-        (d / 2 + 1).clamp(2, 6)
+/// The next point laid out before the model is asked, as long as there is one.
+fn design_point(history: &History) -> Option<Point> {
+    if history.setup().relative {
+        one_at_a_time(history)
     } else {
-        (2 * d + 1).clamp(3, 30)
-    };
+        latin_hypercube(history)
+    }
+}
+
+/// On a live target, where each trial is dear and a step in several parameters at once is more
+/// likely to harm than to help: each parameter alone, in a seeded order, a good part of its step
+/// to a seeded side.
+fn one_at_a_time(history: &History) -> Option<Point> {
+    let (space, region) = (history.space(), history.region());
+    let home = history.incumbent()?;
+    let mut rng = Rng::stream(history.setup().seed, &[DESIGN]);
+    let mut order: Vec<usize> = (0..space.dimensions()).collect();
+    rng.shuffle(&mut order);
+    let steps = order.into_iter().map(|i| {
+        let (low, high) = region.sides[i];
+        let (share, up) = (rng.range(0.5, 1.0), rng.coin());
+        // A parameter at its end has only one side to go to.
+        let end = if (up && high > home[i]) || low >= home[i] {
+            high
+        } else {
+            low
+        };
+        let mut point = home.to_vec();
+        point[i] = home[i] + share * (end - home[i]);
+        space.snap_within(&region, Some(home), &point)
+    });
+    // Laid out around the first incumbent; after a promotion the model takes over sooner.
+    let asked = usize::try_from(history.asked()).unwrap_or(usize::MAX);
+    let laid_out: Vec<Point> = steps.collect();
+    let left = laid_out
+        .into_iter()
+        .skip(asked.saturating_sub(history.hints().len()));
+    left.into_iter().find(|point| !history.is_known(point))
+}
+
+/// Number of points of the hypercube: few, as every trial is dear.
+fn design_size(history: &History) -> u64 {
+    let size = (2 * history.space().dimensions() as u64 + 1).clamp(3, 30);
     let third = history
         .setup()
         .budget
@@ -216,7 +250,7 @@ fn design_size(history: &History) -> u64 {
 }
 
 /// The next point of a Latin hypercube in the region, as long as fewer than its size were asked.
-fn design_point(history: &History) -> Option<Point> {
+fn latin_hypercube(history: &History) -> Option<Point> {
     let (size, asked) = (design_size(history), history.asked());
     if asked >= size {
         return None;
