@@ -4,6 +4,10 @@ import { defineConfig } from "vitest/config";
 
 const server = process.env.ALLUSE_URL ?? "http://127.0.0.1:9400";
 
+const policy =
+  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
+  "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'";
+
 export default defineConfig({
   base: "/",
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
@@ -14,6 +18,8 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     reportCompressedSize: true,
   },
+  // `vite preview` shows the built page under the policy the server sends (crates/alluse/src/ui.rs).
+  preview: { headers: { "content-security-policy": policy } },
   server: { proxy: { "/api": server, "/metrics": server } },
   test: { include: ["src/**/*.test.ts"], environment: "node" },
 });

@@ -1,11 +1,11 @@
 // A chart in its panel: title, legend with values under the cursor, the tuning lane, the canvas;
 // or, where there is nothing to draw, what is missing.
 
-import { useComputed, useSignal } from "@preact/signals";
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { computed, useSignal } from "@preact/signals";
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import type uPlot from "uplot";
 import type { Feed } from "./feed";
-import { type Unit, inUnit } from "./format";
+import { type Unit, inUnit, words } from "./format";
 import { distinguishing, shortName } from "./labels";
 import { settingsText, spans } from "./lane";
 import { AXIS_WIDTH, PAD_RIGHT, createPlot } from "./plot";
@@ -13,7 +13,6 @@ import { link } from "./route";
 import { type Line, joined, newest, stacked } from "./series";
 import { paletteName, theme } from "./theme";
 import { cursor, paused, shown, zoomOut, zoomTo } from "./view";
-import { words } from "./format";
 
 /** One query of a chart: its place in the feed, and a name for it in the legend. */
 export interface Part {
@@ -62,11 +61,15 @@ function drawn(feed: Feed, parts: Part[]): Drawn[] {
 
 export function Chart(props: ChartProps) {
   const { title, note, feed, parts, metrics, expr } = props;
-  const lines = useComputed(() => {
-    void feed.revision.value;
-    return drawn(feed, parts);
-  });
-  const empty = useComputed(() => lines.value.length === 0);
+  const lines = useMemo(
+    () =>
+      computed(() => {
+        void feed.revision.value;
+        return drawn(feed, parts);
+      }),
+    [feed, parts.map((p) => p.query).join()],
+  );
+  const empty = useMemo(() => computed(() => lines.value.length === 0), [lines]);
   const errors = parts.map((p) => feed.errors[p.query]).filter((e) => e !== null && e !== undefined);
   return (
     <figure class="chart" aria-label={title}>
@@ -128,7 +131,7 @@ function Empty({ feed, metrics, errors, height }: { feed: Feed; metrics: string[
   );
 }
 
-const HEIGHT = 132;
+const HEIGHT = 140;
 
 function Canvas({ feed, unit, stack = false, height = HEIGHT, bound, lines, title }: ChartProps & { lines: { value: Drawn[] } }) {
   const box = useRef<HTMLDivElement>(null);

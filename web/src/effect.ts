@@ -40,7 +40,7 @@ export function side(effect: Effect, goal: "minimize" | "maximize"): "good" | "b
 }
 
 /** Factor at which a picture of effects ends on both sides. */
-export const PICTURE_FACTOR = 10;
+export const PICTURE_FACTOR = 8;
 
 /** Place of a relative change on a picture from 0 to 1: no effect in the middle, ratios on a log
  * scale so that halving and doubling lie equally far from it. */

@@ -7,7 +7,7 @@ import { knobValue, plain } from "./format";
 import { position } from "./scale";
 import type { Effect, Knob, Value } from "./wire";
 
-const WIDTH = 168;
+const WIDTH = 132;
 const MID = 11;
 
 /** Best estimate and interval on a log scale of ratios; zero in the middle. */

@@ -68,7 +68,8 @@ function timeAxis(): uPlot.Axis {
     font: FONT,
     size: 24,
     gap: 3,
-    space: 72,
+    space: 66,
+    incrs: [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400],
     grid: { show: false },
     ticks: { stroke: colour("grid"), size: 4, width: 1 },
     values: (_u, splits, _i, _s, increment) => splits.map((s) => timeOfDay(s, increment)),
@@ -87,7 +88,7 @@ function valueAxis(unit: Unit): uPlot.Axis {
     font: FONT,
     size: AXIS_WIDTH,
     gap: 6,
-    space: 30,
+    space: 26,
     grid: { stroke: colour("grid"), width: 1 },
     ticks: { show: false },
     // Multiples of 1024 are round numbers of bytes.
@@ -128,9 +129,9 @@ function drawSpans(u: uPlot, all: Span[]): void {
   for (const { from, to, fate } of all) {
     const left = u.valToPos(from, "x", true);
     const width = Math.max(1, u.valToPos(to, "x", true) - left);
-    ctx.fillStyle = `color-mix(in srgb, ${colour(fate)} 11%, transparent)`;
+    ctx.fillStyle = `color-mix(in srgb, ${colour(fate)} 7%, transparent)`;
     ctx.fillRect(left, bbox.top, width, bbox.height);
-    ctx.fillStyle = `color-mix(in srgb, ${colour(fate)} 55%, transparent)`;
+    ctx.fillStyle = `color-mix(in srgb, ${colour(fate)} 40%, transparent)`;
     ctx.fillRect(left, bbox.top, Math.max(1, devicePixelRatio), bbox.height);
   }
   ctx.restore();

@@ -26,9 +26,10 @@ export function Overview() {
   const name = target?.name ?? "";
   const ready = loaded.value;
   const boards = useMemo<Board[]>(() => {
+    if (!ready) return [];
     const window = rateWindow(seconds);
     return [...(target ? [targetBoard(target, window)] : []), hostBoard(window), alluseBoard(window)];
-  }, [seconds, name, target?.objective.query]);
+  }, [ready, seconds, name, target?.objective.query]);
   const outside = zoom.value !== null && zoom.value.from < now.peek() - seconds;
   const feed = useMemo(() => new Feed(boardQueries(boards), spanShown(seconds)), [boards, outside]);
   useEffect(() => (ready ? feed.start() : undefined), [feed, ready]);

@@ -53,12 +53,14 @@ function Entry({ change, open, target }: { change: Change; open: boolean; target
         <button type="button" class="unfold" aria-expanded={open} aria-label={`Details of change ${change.id}`} onClick={() => adjust({ change: open ? undefined : String(change.id) })}>
           <span class="id">{change.id}</span>
         </button>
-        <span class={`state ${fateOf(change.state) ?? "none"}`}>{words(change.state)}</span>
+        <span class="when">
+          <span class={`state ${fateOf(change.state) ?? "none"}`}>{words(change.state)}</span>
+          <span class="quiet time">{clock(change.begun_ms)}</span>
+        </span>
         <span class="settings"><Moves settings={change.settings} /></span>
         <span class="effect-cell">
           {verdict?.effect ? <EffectLine effect={verdict.effect} goal={goal} /> : verdict ? <span class="quiet">no effect measured</span> : null}
         </span>
-        <span class="quiet time">{clock(change.begun_ms)}</span>
         <ChangeActions change={change} />
       </div>
       {change.breach && (
