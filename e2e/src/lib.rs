@@ -6,8 +6,10 @@
 //! Everything listens on a free port and writes into a directory of its own. A harness: it panics
 //! with what was expected.
 
+pub mod figures;
 pub mod http;
 pub mod ledger;
+pub mod offered;
 pub mod proc;
 pub mod program;
 pub mod server;

@@ -1,18 +1,39 @@
 //! What Linux says of a process under `/proc`.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
-/// CPU time a process has used, all threads, seconds: fields 14 and 15 of `stat` (proc(5)).
-#[must_use]
-pub fn cpu_seconds(pid: u32) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process lives");
-    // The name may hold anything, spaces and brackets too.
-    let (_, fields) = stat.rsplit_once(") ").expect("a name in brackets");
-    let ticks = |n: usize| -> f64 {
-        let field = fields.split(' ').nth(n - 3).expect("proc(5) has the field");
-        field.parse().expect("a number")
-    };
-    (ticks(14) + ticks(15)) / rustix::param::clock_ticks_per_second() as f64
+/// CPU time of a process by thread, to the nanosecond (`schedstat`); `stat` counts in ticks of
+/// 10 ms. A thread that ends keeps what it had used when it was last looked at.
+#[derive(Debug)]
+pub struct Threads {
+    pid: u32,
+    used_ns: BTreeMap<String, u64>,
+}
+
+impl Threads {
+    /// Of a process.
+    #[must_use]
+    pub fn of(pid: u32) -> Self {
+        Self {
+            pid,
+            used_ns: BTreeMap::new(),
+        }
+    }
+
+    /// CPU time used so far by all threads seen, seconds.
+    pub fn cpu_seconds(&mut self) -> f64 {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid)).expect("the process lives");
+        for task in tasks.flatten() {
+            let Ok(stat) = fs::read_to_string(task.path().join("schedstat")) else {
+                continue;
+            };
+            let ns = stat.split(' ').next().and_then(|ns| ns.parse().ok());
+            let thread = task.file_name().to_string_lossy().into_owned();
+            self.used_ns
+                .insert(thread, ns.expect("nanoseconds come first"));
+        }
+        self.used_ns.values().sum::<u64>() as f64 / 1e9
+    }
 }
 
 /// A field of `status` in kB, as bytes: `VmRSS`, `VmHWM`.

@@ -1,4 +1,7 @@
-//! Benchmarks by name. Each prints its own figures; none of them asserts a time.
+//! Benchmarks by name. Each is a program that prints its own figures; none asserts a time.
+//! Results of one run are kept in `docs/benchmarks.md`.
+
+use std::process::Command;
 
 use crate::step::{Steps, cargo};
 
@@ -6,11 +9,116 @@ use crate::step::{Steps, cargo};
 struct Bench {
     name: &'static str,
     measures: &'static str,
-    package: &'static str,
-    example: &'static str,
+    program: Program,
 }
 
-const BENCHES: &[Bench] = &[];
+/// A program of a package, with arguments.
+enum Program {
+    /// In its `examples`.
+    Example(&'static str, &'static str, &'static [&'static str]),
+    /// In its `benches`.
+    Bench(&'static str, &'static str, &'static [&'static str]),
+}
+
+/// The package whose examples drive the real program: it has to be built before.
+const OUTSIDE: &str = "e2e";
+
+const BENCHES: &[Bench] = &[
+    Bench {
+        name: "overhead",
+        measures: "CPU per request of the ledger with ALL-USE on and off, in pairs",
+        program: Program::Example(OUTSIDE, "overhead", &[]),
+    },
+    Bench {
+        name: "footprint",
+        measures: "CPU and memory of the server at 1 s host sampling",
+        program: Program::Example(OUTSIDE, "footprint", &[]),
+    },
+    Bench {
+        name: "query",
+        measures: "p50 and p99 of a point query through HTTP",
+        program: Program::Example(OUTSIDE, "point_query", &[]),
+    },
+    Bench {
+        name: "ledger",
+        measures: "durable transfers a second, p99 from the intended start, by group size",
+        program: Program::Example(OUTSIDE, "ledger_load", &[]),
+    },
+    Bench {
+        name: "apply",
+        measures: "proposal to applied and read back; breach to verified roll-back",
+        program: Program::Example(OUTSIDE, "apply", &[]),
+    },
+    Bench {
+        name: "ingest",
+        measures: "samples a CPU second through the store's port, memory a series",
+        program: Program::Bench("store", "store", &["ingest"]),
+    },
+    Bench {
+        name: "store",
+        measures: "bytes a sample on disk, of recorded metrics",
+        program: Program::Bench("store", "store", &["size"]),
+    },
+    Bench {
+        name: "promql",
+        measures: "CPU time of queries by kind, in memory",
+        program: Program::Bench("query", "engine", &[]),
+    },
+    Bench {
+        name: "optimize",
+        measures: "how good a configuration each method finds on measured tables",
+        program: Program::Example("optimize", "tables", &["3"]),
+    },
+    Bench {
+        name: "validate",
+        measures: "how often, and how soon, the sequential test decides",
+        program: Program::Example("validate", "rates", &[]),
+    },
+    Bench {
+        name: "collect",
+        measures: "CPU of sampling this host and of parsing exposition text",
+        program: Program::Example("collect", "collect_cost", &[]),
+    },
+    Bench {
+        name: "analyze",
+        measures: "CPU of the detectors a sample, false alarms on noise",
+        program: Program::Example("analyze", "evaluate", &["speed", "noise"]),
+    },
+    Bench {
+        name: "knob",
+        measures: "nanoseconds of reading a knob",
+        program: Program::Example("knob", "read", &[]),
+    },
+    Bench {
+        name: "load",
+        measures: "CPU and punctuality of the load generator at 5,000 requests a second",
+        program: Program::Example("load", "load_cost", &["5000"]),
+    },
+];
+
+impl Bench {
+    fn is_outside(&self) -> bool {
+        matches!(self.program, Program::Example(OUTSIDE, ..))
+    }
+
+    /// The command that builds and runs it.
+    fn command(&self) -> Command {
+        let (mut command, arguments) = match self.program {
+            Program::Example(package, name, arguments) => {
+                let run = ["run", "--release", "--quiet", "-p", package];
+                let mut command = cargo(run);
+                command.args(["--example", name]);
+                (command, arguments)
+            }
+            Program::Bench(package, name, arguments) => {
+                let bench = ["bench", "--quiet", "-p", package, "--bench", name];
+                (cargo(bench), arguments)
+            }
+        };
+        command.arg("--").args(arguments);
+        command
+    }
+}
 
 /// Runs one benchmark, or all.
 pub(crate) fn run(steps: &Steps, name: Option<&str>) -> Result<(), String> {
@@ -19,27 +127,25 @@ pub(crate) fn run(steps: &Steps, name: Option<&str>) -> Result<(), String> {
         .filter(|b| name.is_none_or(|name| name == b.name))
         .collect();
     if chosen.is_empty() {
-        let list: Vec<String> = BENCHES
-            .iter()
-            .map(|b| format!("  {:<10} {}", b.name, b.measures))
-            .collect();
-        return Err(format!(
-            "no such benchmark; there are:\n{}",
-            list.join("\n")
-        ));
+        return Err(format!("no such benchmark; there are:\n{}", list()));
+    }
+    if chosen.iter().any(|b| b.is_outside()) {
+        let build = cargo(["build", "--release", "-p", "alluse"]);
+        steps.run("build (release)", build)?;
     }
     for bench in chosen {
-        let command = cargo([
-            "run",
-            "--release",
-            "--quiet",
-            "-p",
-            bench.package,
-            "--example",
-            bench.example,
-        ]);
-        steps.run(&format!("{}: {}", bench.name, bench.measures), command)?;
+        steps.run(
+            &format!("{}: {}", bench.name, bench.measures),
+            bench.command(),
+        )?;
     }
     steps.report();
     Ok(())
+}
+
+fn list() -> String {
+    let lines = BENCHES
+        .iter()
+        .map(|b| format!("  {:<10} {}", b.name, b.measures));
+    lines.collect::<Vec<_>>().join("\n")
 }
