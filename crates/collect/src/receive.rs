@@ -12,15 +12,22 @@
 //! | file | what |
 //! |---|---|
 //! | [`remote_write`] | Prometheus remote write 1.0 and 2.0 |
+//! | [`influx`] | InfluxDB line protocol |
+//! | [`json_lines`], [`csv`] | import formats: one series a line, one sample a row |
 //! | [`encoding`], [`snappy`] | content encodings, bounded before and while they unpack |
 //! | [`protobuf`] | the wire format, field by field |
 //! | [`interner`] | label sets that repeat, recognised by their bytes |
+//! | [`lines`] | what the text protocols share: lines, query parameters, replies |
 //! | [`intake`] | a batch being filled, with what is charged for it |
 
+pub mod csv;
 pub mod encoding;
+pub mod influx;
 mod intake;
 mod interner;
+pub mod json_lines;
 pub mod lanes;
+mod lines;
 pub mod protobuf;
 pub mod remote_write;
 mod reply;
@@ -31,6 +38,7 @@ use std::collections::BTreeMap;
 use model::{Batch, Labels};
 
 pub use lanes::Receiver;
+pub use lines::lines_reply;
 pub use reply::{Refusal, Reply};
 
 /// Bounds on what one request may bring.

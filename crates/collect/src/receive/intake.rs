@@ -169,16 +169,26 @@ impl<'m> Intake<'m> {
         interner.get(scratch, self.limits, order)
     }
 
-    /// The label set of pairs in any order; those with empty values are left out.
-    pub(super) fn labels_of<'a>(
-        &mut self,
-        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
-    ) -> Result<Labels, Fault> {
+    /// The label set of pairs in any order; those with empty values are left out. Sorts them.
+    pub(super) fn labels_of<N, V>(&mut self, pairs: &mut [(N, V)]) -> Result<Labels, Fault>
+    where
+        N: AsRef<str>,
+        V: AsRef<str>,
+    {
+        pairs.sort_unstable_by(|a, b| a.0.as_ref().cmp(b.0.as_ref()));
         self.memory.scratch.clear();
-        for (name, value) in pairs {
-            let (name, value) = (name.as_bytes(), value.as_bytes());
-            self.memory.scratch.push(name, value, self.limits)?;
+        for (name, value) in pairs.iter() {
+            let (name, value) = (name.as_ref().as_bytes(), value.as_ref().as_bytes());
+            if !value.is_empty() {
+                self.memory.scratch.push(name, value, self.limits)?;
+            }
         }
         self.labels(Order::Free)
+    }
+
+    /// Counts one refused sample.
+    pub(super) fn reject(&mut self, fault: Fault, example: impl FnOnce() -> String) {
+        self.received.rejected.samples += 1;
+        self.received.rejected.note(fault, example);
     }
 }

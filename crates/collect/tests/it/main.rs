@@ -6,5 +6,6 @@ mod collecting;
 mod exposition;
 mod hosts;
 mod must_fail;
+mod receiving;
 mod relabelling;
 mod scraping;

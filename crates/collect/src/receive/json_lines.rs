@@ -1,0 +1,131 @@
+//! JSON lines: one object a line, as VictoriaMetrics exports and imports them.
+//!
+//! `{"metric":{"__name__":"up","job":"a"},"values":[1,0],"timestamps":[1700000000000,…]}`, or with
+//! one sample `"value"` and `"timestamp"`. Times are milliseconds; a sample without one is now.
+//! Values JSON has no number for are the texts `"NaN"`, `"Infinity"`, `"-Infinity"`; null is NaN.
+
+use std::{borrow::Cow, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+
+use super::{
+    Fault, Received, Receiver, Refusal, Request, encoding,
+    intake::{Intake, Stop},
+    lanes::Failed,
+    lines::{float, lines},
+};
+
+impl Receiver {
+    /// Decodes JSON lines; [`Receiver::store_lines`] answers the request.
+    pub fn json_lines(&self, request: &Request<'_>) -> Result<Received, Refusal> {
+        self.decode(|buffer, intake| {
+            let body = encoding::unpack(request, self.limits(), buffer)?;
+            for (number, line) in lines(body, intake.limits) {
+                let read = match line {
+                    Ok(line) => read_line(line, request.now_ms, intake)?,
+                    Err(fault) => Err(fault),
+                };
+                if let Err(fault) = read {
+                    let text = line.unwrap_or_default();
+                    intake.reject(fault, || format!("line {number}: {text}"));
+                }
+            }
+            Ok::<(), Failed>(())
+        })
+    }
+}
+
+/// One line. Unknown keys are refused: they would be data nobody stored.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line<'a> {
+    #[serde(borrow)]
+    metric: Pairs<'a>,
+    #[serde(default)]
+    values: Vec<Number>,
+    #[serde(default)]
+    timestamps: Vec<i64>,
+    value: Option<Number>,
+    timestamp: Option<i64>,
+}
+
+fn read_line(line: &str, now_ms: i64, intake: &mut Intake<'_>) -> Result<Result<(), Fault>, Stop> {
+    let Ok(mut line) = serde_json::from_str::<Line<'_>>(line) else {
+        return Ok(Err(Fault::Syntax));
+    };
+    if let Some(value) = line.value.take() {
+        line.values.push(value);
+        line.timestamps
+            .push(line.timestamp.take().unwrap_or(now_ms));
+    }
+    if line.values.is_empty() || line.timestamp.is_some() {
+        return Ok(Err(Fault::NoValues));
+    }
+    if line.values.len() != line.timestamps.len() {
+        return Ok(Err(Fault::Syntax));
+    }
+    let labels = match intake.labels_of(&mut line.metric.0) {
+        Ok(labels) => labels,
+        Err(fault) => return Ok(Err(fault)),
+    };
+    for (time_ms, value) in line.timestamps.iter().zip(&line.values) {
+        intake.float(labels.clone(), *time_ms, value.0)?;
+    }
+    Ok(Ok(()))
+}
+
+/// The pairs of an object, duplicates included: a map would hide them.
+#[derive(Debug)]
+struct Pairs<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+/// A text that borrows when it has no escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Pairs<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of label names and values")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<'de>, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some((name, value)) = map.next_entry::<Text<'de>, Text<'de>>()? {
+                    pairs.push((name.0, value.0));
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+/// A float, or the text of one.
+#[derive(Debug)]
+struct Number(f64);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written<'a> {
+            Number(f64),
+            Text(#[serde(borrow)] Cow<'a, str>),
+            Null(()),
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Number(value) => Ok(Self(value)),
+            Written::Null(()) => Ok(Self(f64::NAN)),
+            Written::Text(text) => float(&text)
+                .map(Self)
+                .ok_or_else(|| serde::de::Error::custom("a value that is not a number")),
+        }
+    }
+}
