@@ -242,3 +242,14 @@ trial = { pairs_max = 10000 }
         "{said}"
     );
 }
+
+#[tokio::test]
+async fn a_data_folder_that_cannot_be_made_is_named() {
+    let ended = output(&["serve", "--listen", "127.0.0.1:0", "--data", "/dev/null/x"]).await;
+    assert_eq!(ended.status.code(), Some(1));
+    let said = text(&ended.stderr);
+    assert!(
+        said.contains("/dev/null/x") && said.contains("directory"),
+        "{said}"
+    );
+}
