@@ -3,6 +3,7 @@
 pub(crate) mod control;
 pub(crate) mod convert;
 mod health;
+pub(crate) mod ingest;
 pub(crate) mod live;
 pub(crate) mod params;
 pub(crate) mod problem;
@@ -41,6 +42,11 @@ pub(crate) struct App {
     pub(crate) live: Arc<Semaphore>,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) collector: collect::Handle,
+    /// What senders push, and where it goes.
+    pub(crate) receiver: collect::receive::Receiver,
+    pub(crate) sink: ingest::PushSink,
+    /// Places for requests that push samples.
+    pub(crate) ingests: Arc<Semaphore>,
 }
 
 /// A shared reader of series.
@@ -97,6 +103,7 @@ fn prometheus_routes() -> Router<Arc<App>> {
         .route("/label/{name}/values", get(prometheus::label_values))
         .route("/series", get(prometheus::series).post(prometheus::series))
         .route("/metadata", get(prometheus::metadata))
+        .route("/write", post(ingest::remote_write))
         .route(
             "/format_query",
             get(prometheus::format_query).post(prometheus::format_query),

@@ -11,7 +11,7 @@ use store::Store;
 use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 
 use crate::{
-    api::{App, Reader, convert},
+    api::{App, Reader, convert, ingest::PushSink},
     capacity::Capacities,
     config::Config,
     driver::Driver,
@@ -25,6 +25,9 @@ use crate::{
 
 /// Events a listener of the loop may lag behind.
 const EVENTS_AHEAD: usize = 256;
+
+/// Requests that push samples decoded at once; more wait. Each holds up to a decoded body.
+const INGESTS_MAX: usize = 4;
 
 /// Findings shown after a restart.
 const FINDINGS_SHOWN: u32 = 200;
@@ -146,6 +149,11 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         telemetry: Arc::clone(&telemetry),
         record: crate::driver::Record::default(),
     };
+    let receiver = receiver(&config);
+    let sink = PushSink {
+        store: Arc::clone(&store) as _,
+        mailbox: mailbox.clone(),
+    };
     let app = App {
         queries: Arc::new(Semaphore::new(config.server.queries_max)),
         live: Arc::new(Semaphore::new(config.server.live_max)),
@@ -159,6 +167,9 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         events,
         telemetry,
         collector: collector.handle(),
+        receiver,
+        sink,
+        ingests: Arc::new(Semaphore::new(INGESTS_MAX)),
     };
     Ok(Assembly {
         app: Arc::new(app),
@@ -187,6 +198,13 @@ fn store(config: &Config, data: &Path, clock: Arc<dyn Clock>) -> Result<Arc<Stor
         source,
     })?;
     Ok(Arc::new(store))
+}
+
+fn receiver(config: &Config) -> collect::receive::Receiver {
+    collect::receive::Receiver::new(collect::receive::Limits {
+        body_bytes: config.server.body_bytes_max,
+        ..collect::receive::Limits::default()
+    })
 }
 
 fn engine(config: &Config) -> Engine {

@@ -101,6 +101,11 @@ impl Driver {
         for mail in mails {
             match mail {
                 Mail::Batch(batch) => self.ingest(&batch),
+                Mail::Stored(batch) => {
+                    self.telemetry.ingested.add(batch.samples.len() as u64);
+                    let findings = self.pipeline.analyze(&batch);
+                    self.found(findings);
+                }
                 Mail::Seen { target, discovery } => events.push(Event::TargetSeen {
                     target,
                     instance: discovery.instance,

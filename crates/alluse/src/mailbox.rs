@@ -14,6 +14,8 @@ pub(crate) const MAILS_MAX: usize = 1_024;
 pub(crate) enum Mail {
     /// Samples that arrived together.
     Batch(Batch),
+    /// Samples already stored, to be analyzed.
+    Stored(Batch),
     /// A target answered a discovery.
     Seen {
         /// Its name.
@@ -76,6 +78,11 @@ impl Mailbox {
     /// Sends a mail; waits while the queue is full. Whether the loop still reads.
     pub(crate) async fn send(&self, mail: Mail) -> bool {
         self.0.send(mail).await.is_ok()
+    }
+
+    /// Sends a mail if there is room for it; whether there was.
+    pub(crate) fn offer(&self, mail: Mail) -> bool {
+        self.0.try_send(mail).is_ok()
     }
 
     /// Asks and waits for the answer; `None` when the loop has ended.

@@ -144,7 +144,12 @@ impl Pipeline {
     /// must have its evidence.
     pub(crate) fn ingest(&mut self, batch: &Batch) -> Result<Vec<Finding>, AppendError> {
         self.sink.append(batch, Durability::Fast)?;
-        Ok(self.analyzer.observe(batch))
+        Ok(self.analyze(batch))
+    }
+
+    /// Looks at samples that are stored.
+    pub(crate) fn analyze(&mut self, batch: &Batch) -> Vec<Finding> {
+        self.analyzer.observe(batch)
     }
 
     /// One turn of the loop.

@@ -1,0 +1,80 @@
+//! Samples pushed to the server: remote write 1.0 and 2.0. Stored first, then shown to the
+//! analysis; the reply says exactly what was stored.
+
+use std::sync::Arc;
+
+use axum::{
+    body::{Body, Bytes},
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use collect::receive::{Reply, Request};
+use model::{AppendError, Appended, Batch, Durability, SampleSink};
+
+use super::{App, problem::ApiError};
+use crate::mailbox::{Mail, Mailbox};
+
+/// `POST /api/v1/write`
+pub(super) async fn remote_write(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let place = app.ingests.clone().acquire_owned().await;
+    let place = place.map_err(|_closed| ApiError::unavailable("the server is shutting down"))?;
+    let task = tokio::task::spawn_blocking(move || {
+        let said = |name: HeaderName| headers.get(name).and_then(|v| v.to_str().ok());
+        let request = Request {
+            content_type: said(header::CONTENT_TYPE),
+            content_encoding: said(header::CONTENT_ENCODING),
+            query: "",
+            body: &body,
+            now_ms: app.clock.wall_ms(),
+        };
+        let reply = app
+            .receiver
+            .serve_remote_write(&request, &app.sink, Durability::Fast);
+        drop(place);
+        reply
+    });
+    let reply = task
+        .await
+        .map_err(|e| ApiError::internal(format!("the write failed: {e}")))?;
+    Ok(written(reply))
+}
+
+fn written(reply: Reply) -> Response {
+    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, Body::from(reply.body)).into_response();
+    for (name, value) in reply.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+/// The store, with the analysis listening: what was stored is shown to it as well.
+#[derive(Clone)]
+pub(crate) struct PushSink {
+    pub(crate) store: Arc<dyn SampleSink>,
+    pub(crate) mailbox: Mailbox,
+}
+
+impl std::fmt::Debug for PushSink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PushSink")
+    }
+}
+
+impl SampleSink for PushSink {
+    fn append(&self, batch: &Batch, durability: Durability) -> Result<Appended, AppendError> {
+        let appended = self.store.append(batch, durability)?;
+        // The analysis is best effort: a flood of samples must not wait for it.
+        if !self.mailbox.offer(Mail::Stored(batch.clone())) {
+            tracing::debug!(samples = batch.samples.len(), "stored, and not analyzed");
+        }
+        Ok(appended)
+    }
+}
