@@ -16,6 +16,8 @@ export interface Panel {
   note?: string;
   unit: Unit;
   stack?: boolean;
+  /** Takes two columns: it has many lines to tell apart. */
+  wide?: boolean;
   queries: Query[];
   /** What it is drawn from, named where it is absent. */
   metrics: string[];
@@ -145,6 +147,7 @@ export function hostBoard(w: string): Board {
         note: "cores busy",
         unit: "cores",
         stack: true,
+        wide: true,
         queries: [{ expr: `sum by (mode) (rate(node_cpu_seconds_total{mode!="idle"}[${w}]))` }],
         metrics: ["node_cpu_seconds_total"],
       },

@@ -27,6 +27,8 @@ export interface ChartProps {
   feed: Feed;
   parts: Part[];
   stack?: boolean;
+  /** Takes two columns of its grid. */
+  wide?: boolean;
   height?: number;
   /** Metrics this is drawn from, named where they are absent. */
   metrics: string[];
@@ -72,7 +74,7 @@ export function Chart(props: ChartProps) {
   const empty = useMemo(() => computed(() => lines.value.length === 0), [lines]);
   const errors = parts.map((p) => feed.errors[p.query]).filter((e) => e !== null && e !== undefined);
   return (
-    <figure class="chart" aria-label={title}>
+    <figure class={props.wide ? "chart wide" : "chart"} aria-label={title}>
       <figcaption>
         <h3>
           {expr === undefined ? title : <a href={link("explore", { expr })} title="Explore this">{title}</a>}

@@ -1,6 +1,7 @@
 // What the analysis noticed, newest first; each opens its series around that time.
 
 import { clock, plain, words } from "../format";
+import { parseSeries } from "../labels";
 import { link } from "../route";
 import { findings, loaded } from "../state";
 import type { Finding } from "../wire";
@@ -29,7 +30,7 @@ export function Findings() {
                 <th>Series and summary</th>
               </tr>
             </thead>
-            <tbody>{all.map((f) => <Row key={f.id} finding={f} />)}</tbody>
+            <tbody>{grouped(all).map((group) => <Row key={group[0]?.id} group={group} />)}</tbody>
           </table>
         </div>
       )}
@@ -37,20 +38,53 @@ export function Findings() {
   );
 }
 
-function Row({ finding }: { finding: Finding }) {
-  const at = finding.at_ms / 1000;
-  const target = link("explore", { expr: expression(finding.series), from: (at - AROUND_S).toFixed(0), to: (at + AROUND_S).toFixed(0) });
+/** What befell several series of one metric at one time is one row. */
+export function grouped(all: Finding[]): Finding[][] {
+  const groups: Finding[][] = [];
+  for (const finding of all) {
+    const last = groups.at(-1)?.[0];
+    const same = last && last.kind === finding.kind && last.at_ms === finding.at_ms && family(last.series) === family(finding.series);
+    if (same) groups.at(-1)?.push(finding);
+    else groups.push([finding]);
+  }
+  return groups;
+}
+
+function family(series: string): string {
+  return (parseSeries(series)["__name__"] ?? series).replace(/_(bucket|count|sum)$/, "");
+}
+
+function Row({ group }: { group: Finding[] }) {
+  const [first, ...rest] = [...group].sort((a, b) => b.severity - a.severity);
+  if (!first) return null;
   return (
     <tr>
-      <td class="time">{clock(finding.at_ms)}</td>
-      <td><span class={`tag ${finding.kind}`}>{words(finding.kind)}</span></td>
-      <td class="right"><Severity value={finding.severity} /></td>
+      <td class="time">{clock(first.at_ms)}</td>
+      <td><span class={`tag ${first.kind}`}>{words(first.kind)}</span></td>
+      <td class="right"><Severity value={first.severity} /></td>
       <td>
-        <a class="series" href={target}>{finding.series}</a>
-        <div class="summary">{finding.summary}</div>
+        <SeriesLink finding={first} />
+        <div class="summary">{summary(first)}</div>
+        {rest.length > 0 && (
+          <details>
+            <summary>{rest.length} more series of it</summary>
+            <ul>{rest.map((f) => <li key={f.id}><SeriesLink finding={f} /></li>)}</ul>
+          </details>
+        )}
       </td>
     </tr>
   );
+}
+
+function SeriesLink({ finding }: { finding: Finding }) {
+  const at = finding.at_ms / 1000;
+  const around = { from: (at - AROUND_S).toFixed(0), to: (at + AROUND_S).toFixed(0) };
+  return <a class="series" href={link("explore", { expr: expression(finding.series), ...around })}>{finding.series}</a>;
+}
+
+/** The sentence, without the name of the series that stands above it. */
+function summary({ series, summary: text }: Finding): string {
+  return text.replace(`The rate of ${series}`, "Its rate").replace(series, "It");
 }
 
 /** A counter only ever grows: what was found is in its rate. */

@@ -100,6 +100,7 @@ function PanelView({ panel, feed, first }: { panel: Panel; feed: Feed; first: nu
       feed={feed}
       parts={parts}
       stack={panel.stack ?? false}
+      wide={panel.wide ?? false}
       metrics={panel.metrics}
       {...(panel.note === undefined ? {} : { note: panel.note })}
       {...(expr === undefined ? {} : { expr })}
