@@ -82,6 +82,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/-/healthy", get(health::healthy))
         .route("/-/ready", get(health::ready))
         .route("/metrics", get(health::metrics))
+        .route("/write", post(ingest::influx))
+        .route("/api/v2/write", post(ingest::influx))
         .route("/", get(ui::index))
         .route("/favicon.svg", get(ui::icon))
         .route("/assets/{*path}", get(ui::asset))
@@ -104,6 +106,8 @@ fn prometheus_routes() -> Router<Arc<App>> {
         .route("/series", get(prometheus::series).post(prometheus::series))
         .route("/metadata", get(prometheus::metadata))
         .route("/write", post(ingest::remote_write))
+        .route("/import", post(ingest::json_lines))
+        .route("/import/csv", post(ingest::csv))
         .route(
             "/format_query",
             get(prometheus::format_query).post(prometheus::format_query),

@@ -1,11 +1,11 @@
-//! Samples pushed to the server: remote write 1.0 and 2.0. Stored first, then shown to the
+//! Samples pushed to the server: remote write 1.0 and 2.0, InfluxDB lines, JSON lines, CSV. Stored first, then shown to the
 //! analysis; the reply says exactly what was stored.
 
 use std::sync::Arc;
 
 use axum::{
     body::{Body, Bytes},
-    extract::State,
+    extract::{FromRequest, State, rejection::BytesRejection},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -17,24 +17,93 @@ use crate::mailbox::{Mail, Mailbox};
 
 /// `POST /api/v1/write`
 pub(super) async fn remote_write(
-    State(app): State<Arc<App>>,
+    app: State<Arc<App>>,
+    request: Pushed,
+) -> Result<Response, ApiError> {
+    push(app, request, |app, request| {
+        app.receiver
+            .serve_remote_write(request, &app.sink, Durability::Fast)
+    })
+    .await
+}
+
+/// `POST /write`, `POST /api/v2/write`: InfluxDB's line protocol.
+pub(super) async fn influx(app: State<Arc<App>>, request: Pushed) -> Result<Response, ApiError> {
+    push(app, request, |app, request| {
+        let received = app.receiver.influx(request);
+        app.receiver
+            .store_lines(received, &app.sink, Durability::Fast)
+    })
+    .await
+}
+
+/// `POST /api/v1/import`: one series a line, as JSON.
+pub(super) async fn json_lines(
+    app: State<Arc<App>>,
+    request: Pushed,
+) -> Result<Response, ApiError> {
+    push(app, request, |app, request| {
+        let received = app.receiver.json_lines(request);
+        app.receiver
+            .store_lines(received, &app.sink, Durability::Fast)
+    })
+    .await
+}
+
+/// `POST /api/v1/import/csv`: one sample a row.
+pub(super) async fn csv(app: State<Arc<App>>, request: Pushed) -> Result<Response, ApiError> {
+    push(app, request, |app, request| {
+        let received = app.receiver.csv(request);
+        app.receiver
+            .store_lines(received, &app.sink, Durability::Fast)
+    })
+    .await
+}
+
+/// A request that pushes samples.
+#[derive(Debug)]
+pub(super) struct Pushed {
     headers: HeaderMap,
+    query: String,
     body: Bytes,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Pushed {
+    type Rejection = BytesRejection;
+
+    async fn from_request(
+        request: axum::extract::Request,
+        state: &S,
+    ) -> Result<Self, Self::Rejection> {
+        let headers = request.headers().clone();
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        Ok(Self {
+            headers,
+            query,
+            body: Bytes::from_request(request, state).await?,
+        })
+    }
+}
+
+/// Decodes and stores on a thread where that may take its time, so many at once as there are
+/// places.
+async fn push(
+    State(app): State<Arc<App>>,
+    pushed: Pushed,
+    serve: impl FnOnce(&App, &Request<'_>) -> Reply + Send + 'static,
 ) -> Result<Response, ApiError> {
     let place = app.ingests.clone().acquire_owned().await;
     let place = place.map_err(|_closed| ApiError::unavailable("the server is shutting down"))?;
     let task = tokio::task::spawn_blocking(move || {
-        let said = |name: HeaderName| headers.get(name).and_then(|v| v.to_str().ok());
+        let said = |name: HeaderName| pushed.headers.get(name).and_then(|v| v.to_str().ok());
         let request = Request {
             content_type: said(header::CONTENT_TYPE),
             content_encoding: said(header::CONTENT_ENCODING),
-            query: "",
-            body: &body,
+            query: &pushed.query,
+            body: &pushed.body,
             now_ms: app.clock.wall_ms(),
         };
-        let reply = app
-            .receiver
-            .serve_remote_write(&request, &app.sink, Durability::Fast);
+        let reply = serve(&app, &request);
         drop(place);
         reply
     });

@@ -8,7 +8,7 @@ const SLO_TIMES: f64 = 8.0;
 
 /// Smallest bound of the latency guard, seconds: below this a machine's own hiccups would end
 /// trials.
-const SLO_MIN_S: f64 = 0.1;
+const SLO_MIN_S: f64 = 0.25;
 
 /// The latency guard's bound from the latency measured at the start, seconds.
 pub(super) fn slo_s(mean_s: f64) -> f64 {
@@ -58,8 +58,8 @@ unit = "s"
 name = "mean transfer latency over one second"
 query = 'increase(load_request_duration_seconds_sum{{op="transfer"}}[1500ms]) / increase(load_request_duration_seconds_count{{op="transfer"}}[1500ms])'
 at_most = {slo_s}
-breaches = 2
-of = 3
+breaches = 3
+of = 4
 
 [[target.guard]]
 name = "share of failed requests"
