@@ -204,7 +204,8 @@ test("the red button stops everything at the second press, and is released", asy
   assert.equal((await status()).red_button, null, "one press does nothing");
   await page.keyboard.press("Enter");
   await page.getByRole("button", { name: "Release" }).waitFor();
-  assert.notEqual((await status()).red_button, null);
+  assert.equal((await status()).red_button, "dashboard");
+  await page.getByText("Pressed by dashboard").waitFor();
   await eventually("the running change is undone", async () => {
     const change = await get(demo.url, `/api/v1/loop/changes/${running.change}`);
     return change.state === "undone" && change.verified;

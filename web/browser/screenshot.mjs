@@ -7,14 +7,18 @@ import { startBrowser, startDemo } from "./demo.mjs";
 /** Tuning before the picture is taken, ms. */
 const TUNE_MS = 60_000;
 
+/** How much longer something telling is waited for, ms. */
+const MORE_MS = 60_000;
+
 const file = fileURLToPath(new URL("../../docs/dashboard.png", import.meta.url));
 const [demo, browser] = await Promise.all([startDemo(), startBrowser()]);
 try {
   const page = await browser.newPage({ viewport: { width: 1440, height: 900 }, colorScheme: "light" });
-  await page.goto(`${demo.url}/#/tuning?range=1m`);
+  await page.goto(`${demo.url}/#/tuning?range=5m`);
   await new Promise((resolve) => setTimeout(resolve, TUNE_MS));
-  // A picture with a trial under way says more; without one it is taken all the same.
-  await page.locator(".running .pairs").waitFor({ timeout: 30_000 }).catch(() => undefined);
+  // A picture with a kept change and a trial well under way says more; it is taken all the same.
+  const telling = ".tuning:has(.entry.kept):has(.running .dots i.done:nth-child(3))";
+  await page.locator(telling).waitFor({ timeout: MORE_MS }).catch(() => undefined);
   await mkdir(new URL("../../docs/", import.meta.url), { recursive: true });
   await page.screenshot({ path: file });
   console.log(file);

@@ -27,7 +27,7 @@ export function App() {
       {!kiosk && <Head page={page} />}
       {frozen.value !== null && page !== "tuning" && (
         <p class="banner" role="alert">
-          <b>Everything is stopped.</b> {frozen.value} <a href={link("tuning")}>To the red button</a>
+          <b>Everything is stopped.</b> The red button was pressed by {frozen.value}. <a href={link("tuning")}>To the red button</a>
         </p>
       )}
       {trouble.value !== null && <p class="banner" role="alert">The server does not answer: {trouble.value}</p>}

@@ -15,6 +15,9 @@ export interface Span {
   until?: number;
 }
 
+/** Ticks kept while history is on its way: it never takes as long as this. */
+const WAITING_MOST = 120;
+
 /** Points on a chart's axis: about one for each two pixels of a panel. */
 const POINTS_AIM = 300;
 
@@ -88,7 +91,7 @@ export class Feed {
   private points(at: number, points: Point[]): void {
     // What arrives while history is on its way is appended after it, not lost under it.
     if (!this.loaded.value) {
-      this.waiting.push({ at, points });
+      if (this.waiting.length < WAITING_MOST) this.waiting.push({ at, points });
       return;
     }
     let grown = false;

@@ -89,5 +89,8 @@ function received(event: LiveEvent): void {
     listener?.points(event.at_ms, event.points);
   } else if (event.event === "change") {
     void refreshTargets();
+  } else if (event.event === "status" && !listener?.queries.length) {
+    // Without queries no points arrive; time goes on all the same.
+    tick.value = Math.floor(event.status.now_ms / 1000) * 1000;
   }
 }

@@ -20,6 +20,8 @@ export interface PlotOptions {
 /** Width of the value axis: the same on every chart, so that the times of all stand in line. */
 export const AXIS_WIDTH = 58;
 export const PAD_RIGHT = 10;
+/** Half the width of a time below an axis, CSS pixels. */
+const LABEL_HALF = 20;
 const FONT = "11px system-ui, sans-serif";
 
 export function createPlot(into: HTMLElement, options: PlotOptions): uPlot {
@@ -72,7 +74,9 @@ function timeAxis(): uPlot.Axis {
     incrs: [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400],
     grid: { show: false },
     ticks: { stroke: colour("grid"), size: 4, width: 1 },
-    values: (_u, splits, _i, _s, increment) => splits.map((s) => timeOfDay(s, increment)),
+    // A label that would be cut off at the edge is left out.
+    values: (u, splits, _i, _s, increment) =>
+      splits.map((s) => (u.valToPos(s, "x") > u.over.clientWidth + PAD_RIGHT - LABEL_HALF ? "" : timeOfDay(s, increment))),
   };
 }
 

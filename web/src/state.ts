@@ -20,7 +20,7 @@ export const trouble = signal<string | null>(null);
 /** Whether the lists have been loaded at all. */
 export const loaded = signal(false);
 
-/** Why everything is frozen; by itself, so that a new status each second redraws nothing. */
+/** Who pressed the red button, while it is pressed; by itself, so that a new status each second redraws nothing. */
 export const frozen = computed(() => status.value?.red_button ?? null);
 
 /** Loads everything: at the start, and when the stream was lost. */

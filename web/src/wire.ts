@@ -29,7 +29,7 @@ export interface Status {
   now_ms: number;
   started_ms: number;
   trust: TrustLevel;
-  /** Why everything is frozen, when it is. */
+  /** Why everything is frozen, when it is: who pressed. */
   red_button: string | null;
   /** `healthy` or `disk_full`. */
   store: string;

@@ -1,10 +1,10 @@
 // Explore: an expression, its chart and its values now. The URL holds the expression and the time.
 
 import { useSignal } from "@preact/signals";
-import { useEffect, useMemo } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 import { Chart } from "../chart";
 import { ExpressionField } from "../expression";
-import { Feed, stepOf } from "../feed";
+import { stepOf } from "../feed";
 import { inUnit, unitOfExpression } from "../format";
 import { Refused, sentence } from "../http";
 import { seriesKey } from "../labels";
@@ -12,8 +12,8 @@ import { type Answer, type Labels, type Matrix, type Vector, asCurl, instant, nu
 import { type Located, locate, metricsOf } from "../promql";
 import { adjust, link, route } from "../route";
 import { Toolbar } from "../toolbar";
+import { useFeed } from "../use-feed";
 import { SPANS, now, shown, spanName, zoom } from "../view";
-import { spanShown } from "./overview";
 
 const EXAMPLES: [string, string][] = [
   ["CPU by mode", "sum by (mode) (rate(node_cpu_seconds_total[5s]))"],
@@ -116,10 +116,7 @@ function ErrorBox({ expr, error }: { expr: string; error: Located }) {
 
 function RangeChart({ expr }: { expr: string }) {
   const seconds = SPANS[spanName.value];
-  const outside = zoom.value !== null && zoom.value.from < now.peek() - seconds;
-  const far = outside ? zoom.value : null;
-  const feed = useMemo(() => new Feed([expr], spanShown(seconds)), [expr, seconds, far?.from, far?.to]);
-  useEffect(() => feed.start(), [feed]);
+  const feed = useFeed([expr], seconds);
   const unit = unitOfExpression(expr);
   return <Chart title="Range" unit={unit} feed={feed} parts={[{ query: 0 }]} height={300} metrics={metricsOf(expr)} />;
 }

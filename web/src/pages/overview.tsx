@@ -1,22 +1,16 @@
 // The overview: what each service, the host and ALL-USE itself do, second by second.
 
-import { useEffect, useMemo } from "preact/hooks";
+import { useMemo } from "preact/hooks";
 import { Chart } from "../chart";
-import { Feed, type Span, rateWindow } from "../feed";
+import { type Feed, rateWindow } from "../feed";
 import { type Board, type Panel, alluseBoard, boardQueries, hostBoard, targetBoard } from "../boards";
 import { link, route } from "../route";
 import { loaded, targets } from "../state";
 import { StatusStrip } from "../strip";
 import { Toolbar } from "../toolbar";
-import { SPANS, now, spanName, zoom } from "../view";
+import { useFeed } from "../use-feed";
+import { SPANS, spanName } from "../view";
 import type { Target } from "../wire";
-
-/** A zoomed part that lies before the span is loaded as a span of its own. */
-export function spanShown(seconds: number): Span {
-  const part = zoom.peek();
-  if (!part || part.from >= now.peek() - seconds) return { seconds };
-  return { seconds: Math.ceil(part.to - part.from), until: Math.ceil(part.to) };
-}
 
 export function Overview() {
   const seconds = SPANS[spanName.value];
@@ -30,9 +24,7 @@ export function Overview() {
     const window = rateWindow(seconds);
     return [...(target ? [targetBoard(target, window)] : []), hostBoard(window), alluseBoard(window)];
   }, [ready, seconds, name, target?.objective.query]);
-  const outside = zoom.value !== null && zoom.value.from < now.peek() - seconds;
-  const feed = useMemo(() => new Feed(boardQueries(boards), spanShown(seconds)), [boards, outside]);
-  useEffect(() => (ready ? feed.start() : undefined), [feed, ready]);
+  const feed = useFeed(boardQueries(boards), seconds, ready);
 
   let first = 0;
   return (

@@ -46,8 +46,8 @@ export function Tuning() {
             </p>
           )}
           <Running all={all} />
-          {target && <Knobs knobs={target.knobs} />}
           <Changes all={all} />
+          {target && <Knobs knobs={target.knobs} />}
         </div>
         <aside class="side-column" aria-label="Control">
           <RedButton />

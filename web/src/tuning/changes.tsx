@@ -11,7 +11,7 @@ import type { Change, Setting, Target } from "../wire";
 import { ChangeActions } from "./actions";
 
 /** Changes listed before one asks for more. */
-const LISTED_FIRST = 12;
+const LISTED_FIRST = 6;
 
 export function Changes({ all }: { all: Target[] }) {
   const open = route.value.params.get("change");
@@ -31,8 +31,8 @@ export function Changes({ all }: { all: Target[] }) {
         ))}
       </ol>
       {list.length > most.value && (
-        <button type="button" onClick={() => (most.value += 50)}>
-          Show more
+        <button type="button" class="plain" onClick={() => (most.value += 50)}>
+          Show {Math.min(50, list.length - most.value)} more
         </button>
       )}
     </section>

@@ -1,21 +1,18 @@
 // What is optimized, live, and what must hold meanwhile.
 
-import { useEffect, useMemo } from "preact/hooks";
 import { Chart } from "../chart";
-import { Feed, rateWindow } from "../feed";
+import { rateWindow } from "../feed";
 import { type Unit, inUnit, unitOf } from "../format";
 import { metricsOf, withWindow } from "../promql";
-import { spanShown } from "../pages/overview";
-import { SPANS, now, spanName, zoom } from "../view";
+import { useFeed } from "../use-feed";
+import { SPANS, spanName } from "../view";
 import type { Guard, Target } from "../wire";
 
 export function Objective({ target }: { target: Target }) {
   const { name, query, goal, unit } = target.objective;
   const seconds = SPANS[spanName.value];
   const expr = withWindow(query, rateWindow(seconds));
-  const outside = zoom.value !== null && zoom.value.from < now.peek() - seconds;
-  const feed = useMemo(() => new Feed([expr], spanShown(seconds)), [expr, outside]);
-  useEffect(() => feed.start(), [feed]);
+  const feed = useFeed([expr], seconds);
   return (
     <section class="card objective" aria-label="Objective">
       <Chart title={`${goal} ${name}`} unit={unitOf(unit)} feed={feed} parts={[{ query: 0, name: "now" }]} height={170} metrics={metricsOf(expr)} expr={expr} />

@@ -53,7 +53,7 @@ export function RedButton() {
       ) : (
         <>
           <p class="frozen" role="status">
-            <b>Stopped.</b> {why}
+            <b>Stopped.</b> Pressed by {why}; nothing is tried until it is released.
           </p>
           <button type="button" class="release" disabled={busy.value} onClick={() => void carryOut(releaseRedButton)}>
             Release
