@@ -12,6 +12,7 @@
 //! | file | what |
 //! |---|---|
 //! | [`remote_write`] | Prometheus remote write 1.0 and 2.0 |
+//! | [`otlp`] | OpenTelemetry's metrics over HTTP, protobuf and JSON |
 //! | [`influx`] | InfluxDB line protocol |
 //! | [`json_lines`], [`csv`] | import formats: one series a line, one sample a row |
 //! | [`encoding`], [`snappy`] | content encodings, bounded before and while they unpack |
@@ -28,6 +29,7 @@ mod interner;
 pub mod json_lines;
 pub mod lanes;
 mod lines;
+pub mod otlp;
 pub mod protobuf;
 pub mod remote_write;
 mod reply;

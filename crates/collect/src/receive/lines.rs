@@ -35,11 +35,8 @@ pub(super) fn lines<'b>(
 /// The value of a query parameter; the last one wins. Values that need decoding are taken as they
 /// stand: the parameters asked for are short words.
 pub(super) fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
-    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    pairs
-        .filter(|(key, _)| *key == name)
-        .next_back()
-        .map(|p| p.1)
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.rfind(|(key, _)| *key == name).map(|pair| pair.1)
 }
 
 /// A float as text formats write it: NaN and infinities by their usual names.

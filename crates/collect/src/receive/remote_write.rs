@@ -12,6 +12,8 @@ mod histogram;
 mod v1;
 mod v2;
 
+pub(super) use histogram::is_sound;
+
 use model::{AppendError, Appended, Batch, Durability, RejectReason, SampleSink, Value};
 
 use super::{

@@ -2,6 +2,7 @@
 
 mod bombs;
 mod lines;
+mod otlp;
 mod peak;
 mod remote_write;
 mod writer;

@@ -161,7 +161,7 @@ fn reset_hint(number: u64) -> ResetHint {
 const EXPONENTIAL_SCHEMAS: std::ops::RangeInclusive<i32> = -4..=8;
 
 /// Whether a histogram's parts fit each other.
-pub(crate) fn is_sound(histogram: &Histogram) -> bool {
+pub(in super::super) fn is_sound(histogram: &Histogram) -> bool {
     let h = histogram;
     let schema = if h.schema == CUSTOM_BUCKETS_SCHEMA {
         custom_is_sound(h)
