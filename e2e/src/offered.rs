@@ -2,7 +2,7 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use load::{Config, Engine, Handle, Operation, Plan, Request, Scenario, Snapshot};
@@ -33,10 +33,29 @@ pub fn clock() -> Arc<dyn Clock> {
 /// What clients of a ledger do.
 #[derive(Debug)]
 pub struct Clients {
-    /// Accounts in the books.
-    pub accounts: u64,
-    /// Share of look-ups; the rest are transfers.
-    pub look_ups: f64,
+    accounts: u64,
+    look_ups: f64,
+    /// Makes keys of transfers unique between runs on the same books.
+    run: u128,
+    transfers: u64,
+}
+
+impl Clients {
+    /// Clients of so many accounts; `look_ups` is their share, the rest are transfers.
+    #[must_use]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a key must be new, not repeatable"
+    )]
+    pub fn new(accounts: u64, look_ups: f64) -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        Self {
+            accounts,
+            look_ups,
+            run: since.unwrap_or_default().as_nanos(),
+            transfers: 0,
+        }
+    }
 }
 
 impl Scenario for Clients {
@@ -52,7 +71,9 @@ impl Scenario for Clients {
             return Request::get(format!("/accounts/{account}"));
         }
         let to = 1 + (account + random.below(self.accounts - 1)) % self.accounts;
-        let body = format!(r#"{{"from":{account},"to":{to},"amount_cents":1}}"#);
+        self.transfers += 1;
+        let key = format!("{}-{}", self.run, self.transfers);
+        let body = format!(r#"{{"from":{account},"to":{to},"amount_cents":100,"key":"{key}"}}"#);
         Request::post("/transfers", body)
     }
 }

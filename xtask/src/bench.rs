@@ -27,27 +27,27 @@ const BENCHES: &[Bench] = &[
     Bench {
         name: "overhead",
         measures: "CPU per request of the ledger with ALL-USE on and off, in pairs",
-        program: Program::Example(OUTSIDE, "overhead", &[]),
+        program: Program::Example(OUTSIDE, "measure", &["overhead"]),
     },
     Bench {
         name: "footprint",
         measures: "CPU and memory of the server at 1 s host sampling",
-        program: Program::Example(OUTSIDE, "footprint", &[]),
+        program: Program::Example(OUTSIDE, "measure", &["footprint"]),
     },
     Bench {
         name: "query",
         measures: "p50 and p99 of a point query through HTTP",
-        program: Program::Example(OUTSIDE, "point_query", &[]),
+        program: Program::Example(OUTSIDE, "measure", &["query"]),
     },
     Bench {
         name: "ledger",
         measures: "durable transfers a second, p99 from the intended start, by group size",
-        program: Program::Example(OUTSIDE, "ledger_load", &[]),
+        program: Program::Example(OUTSIDE, "measure", &["ledger"]),
     },
     Bench {
         name: "apply",
         measures: "proposal to applied and read back; breach to verified roll-back",
-        program: Program::Example(OUTSIDE, "apply", &[]),
+        program: Program::Example(OUTSIDE, "measure", &["apply"]),
     },
     Bench {
         name: "ingest",

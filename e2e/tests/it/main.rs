@@ -10,6 +10,7 @@ mod cli;
 mod crash;
 mod demo;
 mod disk;
+mod doors;
 mod refusals;
 mod serve;
 mod tuning;

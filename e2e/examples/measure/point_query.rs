@@ -1,14 +1,9 @@
 //! How long a point query takes through HTTP: one series, its newest value. First one after the
 //! other on a kept connection, then open-loop, from the intended start of each request.
-#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 use std::time::Duration;
 
-use e2e::{
-    figures::{machine, quantile},
-    offered,
-    server::Server,
-};
+use e2e::{figures::quantile, offered, server::Server};
 use load::{Operation, Request, Scenario};
 use numerics::rng::Rng;
 
@@ -31,9 +26,7 @@ impl Scenario for Asking {
     }
 }
 
-#[tokio::main]
-async fn main() {
-    println!("{}", machine());
+pub(crate) async fn measure() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let server = Server::start(folder.path(), "").await;
     tokio::time::sleep(WARM_UP).await;

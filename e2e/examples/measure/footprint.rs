@@ -1,10 +1,9 @@
 //! What the server itself uses: CPU and memory at 1 s host sampling, nothing else to do.
-#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 use std::time::Duration;
 
 use e2e::{
-    figures::{Spread, machine},
+    figures::Spread,
     proc::{self, Threads},
     server::Server,
 };
@@ -13,9 +12,7 @@ const WARM_UP: Duration = Duration::from_secs(5);
 const WINDOW: Duration = Duration::from_secs(4);
 const WINDOWS: u32 = 10;
 
-#[tokio::main]
-async fn main() {
-    println!("{}", machine());
+pub(crate) async fn measure() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let server = Server::start(folder.path(), "").await;
     tokio::time::sleep(WARM_UP).await;

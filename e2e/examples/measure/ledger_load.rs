@@ -1,12 +1,11 @@
 //! The ledger at full durability: transfers a second, and p99 from the intended start, with group
 //! sizes of 1 and 16 taking turns. Its own process, its books on the disk of this folder's
 //! temporary directory; the load in this process.
-#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 use std::time::Duration;
 
 use e2e::{
-    figures::{Spread, machine},
+    figures::Spread,
     ledger::Ledger,
     offered::{self, Clients},
 };
@@ -41,10 +40,7 @@ impl Bench {
 
     /// One round at a rate, its first quarter for warming up.
     async fn round(&self, rate: f64, seed: u64) -> Snapshot {
-        let scenario = Clients {
-            accounts: ACCOUNTS,
-            look_ups: 0.0,
-        };
+        let scenario = Clients::new(ACCOUNTS, 0.0);
         let url = &self.ledger.program.url;
         let load = offered::start(url, rate, Box::new(scenario), seed);
         tokio::time::sleep(ROUND / 4).await;
@@ -53,6 +49,7 @@ impl Bench {
         let seen = load.interval();
         load.stop();
         load.ended().await;
+        assert!(offered::done(&seen) > 0, "no transfer succeeds: {seen:?}");
         seen
     }
 
@@ -72,9 +69,7 @@ impl Bench {
     }
 }
 
-#[tokio::main]
-async fn main() {
-    println!("{}", machine());
+pub(crate) async fn measure() {
     println!("durability: write-ahead log, synchronous = FULL, an answer after the commit");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let seeded = format!("--seed-accounts={ACCOUNTS}");

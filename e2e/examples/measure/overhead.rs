@@ -3,12 +3,11 @@
 //! The server scrapes the ledger and samples the host each second, and asks for its knobs; it
 //! tunes nothing. Off means stopped (SIGSTOP), so both sides run on the same books and caches. A
 //! pair is one window of each, in an order that is tossed; its ratio is one value.
-#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 use std::time::Duration;
 
 use e2e::{
-    figures::{Spread, machine, median_interval},
+    figures::{Spread, median_interval},
     ledger::Ledger,
     offered::{self, Clients},
     proc::{self, Threads},
@@ -46,17 +45,12 @@ async fn window(ledger: &mut Threads, load: &load::Handle) -> f64 {
     used / offered::done(&load.interval()) as f64
 }
 
-#[tokio::main]
-async fn main() {
-    println!("{}", machine());
+pub(crate) async fn measure() {
     println!("durability of the ledger: synchronous = FULL, each transfer on disk when answered");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let seeded = format!("--seed-accounts={ACCOUNTS}");
     let ledger = Ledger::start(folder.path(), &[&seeded]).await;
-    let scenario = Clients {
-        accounts: ACCOUNTS,
-        look_ups: 0.3,
-    };
+    let scenario = Clients::new(ACCOUNTS, 0.3);
     let load = offered::start(&ledger.program.url, RATE, Box::new(scenario), 1);
     let server = Server::start(folder.path(), &config(&ledger.program.url)).await;
     tokio::time::sleep(WARM_UP).await;
@@ -85,6 +79,11 @@ async fn main() {
     server.program.signal(Signal::CONT);
     let total = load.total();
     load.stop();
+    let failed: u64 = total.operations.iter().map(|o| o.errors).sum();
+    assert_eq!(
+        failed, 0,
+        "a request that fails costs something else: {total:?}"
+    );
     println!(
         "ledger, CPU per request without ALL-USE: {:.1} µs",
         Spread::of(&off)
