@@ -82,6 +82,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/-/healthy", get(health::healthy))
         .route("/-/ready", get(health::ready))
         .route("/metrics", get(health::metrics))
+        .route("/v1/metrics", post(ingest::otlp))
         .route("/write", post(ingest::influx))
         .route("/api/v2/write", post(ingest::influx))
         .route("/", get(ui::index))
@@ -106,6 +107,7 @@ fn prometheus_routes() -> Router<Arc<App>> {
         .route("/series", get(prometheus::series).post(prometheus::series))
         .route("/metadata", get(prometheus::metadata))
         .route("/write", post(ingest::remote_write))
+        .route("/otlp/v1/metrics", post(ingest::otlp))
         .route("/import", post(ingest::json_lines))
         .route("/import/csv", post(ingest::csv))
         .route(

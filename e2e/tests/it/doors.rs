@@ -112,6 +112,13 @@ async fn lines_of_other_protocols_are_stored() {
         )
         .await;
     assert_eq!(csv.status, 204, "{}", csv.text);
+    let otlp = format!(
+        r#"{{"resourceMetrics":[{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"shop"}}}}]}},"scopeMetrics":[{{"metrics":[{{"name":"pallet","gauge":{{"dataPoints":[{{"timeUnixNano":"{}000000","asDouble":11}}]}}}}]}}]}}]}}"#,
+        now_ms()
+    );
+    let otlp = http.raw("/v1/metrics", "application/json", otlp).await;
+    assert_eq!(otlp.status, 200, "{}", otlp.text);
+    assert_eq!(server.number("pallet{job=\"shop\"}").await, Some(11.0));
     assert_eq!(server.number("shelf_items{kind=\"book\"}").await, Some(3.0));
     assert_eq!(server.number("box").await, Some(7.0));
     assert_eq!(server.number("crate{kind=\"wood\"}").await, Some(9.0));

@@ -1,4 +1,4 @@
-//! Samples pushed to the server: remote write 1.0 and 2.0, InfluxDB lines, JSON lines, CSV. Stored first, then shown to the
+//! Samples pushed to the server: remote write 1.0 and 2.0, OTLP, InfluxDB lines, JSON lines, CSV. Stored first, then shown to the
 //! analysis; the reply says exactly what was stored.
 
 use std::sync::Arc;
@@ -23,6 +23,15 @@ pub(super) async fn remote_write(
     push(app, request, |app, request| {
         app.receiver
             .serve_remote_write(request, &app.sink, Durability::Fast)
+    })
+    .await
+}
+
+/// `POST /v1/metrics`, `POST /api/v1/otlp/v1/metrics`: OTLP over HTTP, protobuf or JSON.
+pub(super) async fn otlp(app: State<Arc<App>>, request: Pushed) -> Result<Response, ApiError> {
+    push(app, request, |app, request| {
+        app.receiver
+            .serve_otlp(request, &app.sink, Durability::Fast)
     })
     .await
 }
