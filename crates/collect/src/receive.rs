@@ -14,6 +14,7 @@
 //! | [`remote_write`] | Prometheus remote write 1.0 and 2.0 |
 //! | [`otlp`] | OpenTelemetry's metrics over HTTP, protobuf and JSON |
 //! | [`influx`] | InfluxDB line protocol |
+//! | [`statsd`] | StatsD and DogStatsD datagrams, aggregated |
 //! | [`json_lines`], [`csv`] | import formats: one series a line, one sample a row |
 //! | [`encoding`], [`snappy`] | content encodings, bounded before and while they unpack |
 //! | [`protobuf`] | the wire format, field by field |
@@ -34,6 +35,7 @@ pub mod protobuf;
 pub mod remote_write;
 mod reply;
 pub mod snappy;
+pub mod statsd;
 
 use std::collections::BTreeMap;
 
@@ -174,6 +176,8 @@ pub enum Fault {
     Syntax,
     /// A number or time that is none, or is out of range.
     BadNumber,
+    /// A new series where no more can be aggregated.
+    TooManySeries,
 }
 
 impl Fault {
@@ -197,6 +201,7 @@ impl Fault {
             Self::Unsupported => "unsupported",
             Self::Syntax => "syntax",
             Self::BadNumber => "bad_number",
+            Self::TooManySeries => "too_many_series",
         }
     }
 }

@@ -160,6 +160,13 @@ impl<'m> Intake<'m> {
         Ok(())
     }
 
+    /// Begins a label set in the scratch.
+    #[inline]
+    pub(super) fn begin_labels(&mut self) {
+        let expected = self.memory.interner.expected();
+        self.memory.scratch.begin(expected);
+    }
+
     /// The label set the scratch spells.
     #[inline]
     pub(super) fn labels(&mut self, order: Order) -> Result<Labels, Fault> {
@@ -176,7 +183,7 @@ impl<'m> Intake<'m> {
         V: AsRef<str>,
     {
         pairs.sort_unstable_by(|a, b| a.0.as_ref().cmp(b.0.as_ref()));
-        self.memory.scratch.clear();
+        self.begin_labels();
         for (name, value) in pairs.iter() {
             let (name, value) = (name.as_ref().as_bytes(), value.as_ref().as_bytes());
             if !value.is_empty() {

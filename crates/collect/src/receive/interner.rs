@@ -20,32 +20,73 @@ use super::{Fault, Limits};
 /// No slot.
 const NONE: u32 = u32::MAX;
 
-/// A label set being put together, in the layout of [`Labels::as_bytes`].
+/// A label set being put together, in the layout of [`Labels::as_bytes`]. As long as it spells the
+/// set that is expected, nothing is copied.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     bytes: Vec<u8>,
-    count: usize,
+    expected: Option<Labels>,
+    /// How many of the expected set's bytes have been spelled.
+    matched: usize,
 }
 
 impl Scratch {
-    pub(super) fn clear(&mut self) {
+    /// Begins a set that is probably the expected one.
+    #[inline]
+    pub(super) fn begin(&mut self, expected: Option<Labels>) {
         self.bytes.clear();
-        self.count = 0;
+        self.expected = expected;
+        self.matched = 0;
     }
 
     /// Appends a pair; the order is checked when the set is new.
     #[inline]
     pub(super) fn push(&mut self, name: &[u8], value: &[u8], limits: &Limits) -> Result<(), Fault> {
+        if let Some(expected) = &self.expected {
+            let bytes = expected.as_bytes();
+            let rest = strip(&bytes[self.matched..], name).and_then(|rest| strip(rest, value));
+            if let Some(rest) = rest {
+                self.matched = bytes.len() - rest.len();
+                return Ok(());
+            }
+            self.spell();
+        }
         if name.len() > limits.name_bytes {
             return Err(Fault::NameTooLong);
         }
         if value.len() > limits.value_bytes {
             return Err(Fault::ValueTooLong);
         }
-        self.count += 1;
         put(&mut self.bytes, name)?;
         put(&mut self.bytes, value)
     }
+
+    /// The expected set, if exactly it was spelled.
+    #[inline]
+    fn as_expected(&mut self) -> Option<Labels> {
+        let whole = |expected: &Labels| expected.as_bytes().len() == self.matched;
+        if self.expected.as_ref().is_some_and(whole) {
+            return self.expected.take();
+        }
+        self.spell();
+        None
+    }
+
+    /// Gives up the expectation: what matched so far is copied.
+    fn spell(&mut self) {
+        if let Some(expected) = self.expected.take() {
+            let matched = &expected.as_bytes()[..self.matched];
+            self.bytes.extend_from_slice(matched);
+        }
+    }
+}
+
+/// What follows a text in canonical bytes, if they begin with it.
+#[inline]
+fn strip<'b>(bytes: &'b [u8], text: &[u8]) -> Option<&'b [u8]> {
+    let (length, rest) = bytes.split_first_chunk::<2>()?;
+    let same = usize::from(u16::from_le_bytes(*length)) == text.len();
+    if same { rest.strip_prefix(text) } else { None }
 }
 
 fn put(bytes: &mut Vec<u8>, text: &[u8]) -> Result<(), Fault> {
@@ -84,36 +125,53 @@ impl Interner {
         }
     }
 
-    /// The set a scratch spells, checked by `limits` and `strictness` when it is new.
+    /// The set that followed the last one asked for when it was asked for before.
+    #[inline]
+    pub(super) fn expected(&self) -> Option<Labels> {
+        let next = self.slots.get(self.last as usize)?.next;
+        let slot = self.slots.get(next as usize)?;
+        Some(slot.labels.clone())
+    }
+
+    /// The set a scratch spells, which began with [`Interner::expected`]; checked by `limits` and
+    /// `order` when it is new.
     #[inline]
     pub(super) fn get(
+        &mut self,
+        scratch: &mut Scratch,
+        limits: &Limits,
+        order: Order,
+    ) -> Result<Labels, Fault> {
+        if let Some(labels) = scratch.as_expected() {
+            self.last = self.slots[self.last as usize].next;
+            return Ok(labels);
+        }
+        self.look_up(scratch, limits, order)
+    }
+
+    fn look_up(
         &mut self,
         scratch: &Scratch,
         limits: &Limits,
         order: Order,
     ) -> Result<Labels, Fault> {
         let bytes = scratch.bytes.as_slice();
-        let expected = self.slots.get(self.last as usize).map_or(NONE, |s| s.next);
-        if self.holds(expected, bytes) {
-            self.last = expected;
+        let hash = fold(bytes, self.seed);
+        let known = self.by_hash.get(&hash).copied().unwrap_or(NONE);
+        let found = if self.holds(known, bytes) {
+            known
         } else {
-            let hash = fold(bytes, self.seed);
-            let known = self.by_hash.get(&hash).copied().unwrap_or(NONE);
-            let found = if self.holds(known, bytes) {
-                known
-            } else {
-                let labels = checked(scratch, limits, order)?;
-                if labels.as_bytes() != bytes {
-                    return Ok(labels); // Not canonical as sent: sorted anew each time.
-                }
-                self.add(hash, labels)
-            };
-            if let Some(slot) = self.slots.get_mut(self.last as usize) {
-                slot.next = found;
+            let labels = checked(scratch, limits, order)?;
+            if labels.as_bytes() != bytes {
+                return Ok(labels); // Not canonical as sent: sorted anew each time.
             }
-            self.last = found;
+            self.add(hash, labels)
+        };
+        if let Some(slot) = self.slots.get_mut(self.last as usize) {
+            slot.next = found;
         }
-        Ok(self.slots[self.last as usize].labels.clone())
+        self.last = found;
+        Ok(self.slots[found as usize].labels.clone())
     }
 
     #[inline]
@@ -244,10 +302,11 @@ mod tests {
             ..Limits::default()
         };
         let mut scratch = Scratch::default();
+        scratch.begin(interner.expected());
         for (name, value) in pairs {
             scratch.push(name.as_bytes(), value.as_bytes(), &limits)?;
         }
-        interner.get(&scratch, &limits, order)
+        interner.get(&mut scratch, &limits, order)
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod lines;
 mod otlp;
 mod peak;
 mod remote_write;
+mod statsd;
 mod writer;
 
 use std::sync::Mutex;

@@ -82,6 +82,10 @@ pub(super) fn read(body: &[u8], intake: &mut Intake<'_>) -> Result<(), Stop> {
     if tree_bytes(body) > limit {
         return Err(Stop::TooLarge(limit));
     }
+    // The parser would also take the fields of a message as a list.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Stop::Bad("not OTLP JSON: an object is wanted".to_owned()));
+    }
     let export: Export = serde_json::from_slice(body)
         .map_err(|error| Stop::Bad(format!("not OTLP JSON: {error}")))?;
     for resource in &export.resource_metrics {

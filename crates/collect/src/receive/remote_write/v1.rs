@@ -34,7 +34,7 @@ fn series(message: &[u8], intake: &mut Intake<'_>) -> Result<(), Stop> {
     let mut fault = None;
     let mut counts = Counts::default();
     let mut values = None;
-    intake.memory.scratch.clear();
+    intake.begin_labels();
     let mut fields = Fields::new(message);
     let mut before = fields;
     while let Some((number, field)) = fields.next()? {

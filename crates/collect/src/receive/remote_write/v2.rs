@@ -78,7 +78,7 @@ fn series(
     told: &mut Told,
     intake: &mut Intake<'_>,
 ) -> Result<(), Stop> {
-    intake.memory.scratch.clear();
+    intake.begin_labels();
     let mut counts = Counts::default();
     let mut references = References::default();
     let mut metadata = None;
