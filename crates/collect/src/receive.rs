@@ -18,9 +18,9 @@
 //! | [`json_lines`], [`csv`] | import formats: one series a line, one sample a row |
 //! | [`encoding`], [`snappy`] | content encodings, bounded before and while they unpack |
 //! | [`protobuf`] | the wire format, field by field |
-//! | [`interner`] | label sets that repeat, recognised by their bytes |
-//! | [`lines`] | what the text protocols share: lines, query parameters, replies |
-//! | [`intake`] | a batch being filled, with what is charged for it |
+//! | `interner` | label sets that repeat, recognised by their bytes |
+//! | `lines` | what the text protocols share: lines, query parameters, replies |
+//! | `intake` | a batch being filled, with what is charged for it |
 
 pub mod csv;
 pub mod encoding;
