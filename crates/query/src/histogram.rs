@@ -3,9 +3,9 @@
 //! After the specification at <https://prometheus.io/docs/specs/native_histograms/>. The noun is
 //! [`model::Histogram`]; here are free functions over it, a file for each kind of question:
 //! [`buckets`] walks, [`frame`] brings two histograms to one resolution, [`arithmetic`] computes,
-//! [`sum`] adds many with compensation, [`reset`] compares two samples of a counter, [`quantile`],
-//! [`fraction`], [`spread`] and [`trim`] estimate from the buckets, [`custom`] converts classic
-//! buckets, [`text`] writes, [`validate`] refuses what is no histogram.
+//! [`sum`](mod@sum) adds many with compensation, [`reset`] compares two samples of a counter, [`quantile`](mod@quantile),
+//! [`fraction`](mod@fraction), [`spread`] and [`trim`](mod@trim) estimate from the buckets, [`custom`] converts classic
+//! buckets, [`text`] writes, [`validate`](mod@validate) refuses what is no histogram.
 
 pub mod arithmetic;
 pub mod buckets;

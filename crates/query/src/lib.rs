@@ -1,6 +1,6 @@
 //! Answers PromQL from any series reader.
 //!
-//! [`parse`] turns text into a tree ([`ast`]), with the position of every part; [`format`] turns
+//! [`parse`] turns text into a tree ([`ast`]), with the position of every part; [`format`](mod@format) turns
 //! it back. [`Engine`] evaluates a query over a [`model::SeriesReader`] at one time or over a
 //! range of steps and gives an [`Answer`]; [`json`] writes its `data` as Prometheus's HTTP API
 //! does. The language and its semantics are those of Prometheus 3.

@@ -3,7 +3,7 @@
 //!
 //! Operators at the same level are taken in a loop, so a chain costs no stack; whatever does
 //! recurse is counted against the limit of depth. Syntax comes first, types after it, as in
-//! Prometheus: see [`check`].
+//! Prometheus: see `check`.
 
 mod aggregate;
 mod binary;

@@ -1,6 +1,6 @@
 //! Judges: better, worse or inconclusive; pass, fail or invalid.
 //!
-//! A live trial, from the inside out: [`bet`] (evidence against "no effect"), [`test`] (the
+//! A live trial, from the inside out: [`bet`] (evidence against "no effect"), [`test`](mod@test) (the
 //! sequential test on pairs of windows, with its interval), [`coin`] (which window of a pair comes
 //! first), [`conductor`] (the trial itself: which side should be in force now, what to measure),
 //! [`guard`] (what ends a trial at once).
