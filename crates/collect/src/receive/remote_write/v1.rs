@@ -72,8 +72,12 @@ fn label(
     scratch: &mut Scratch,
     limits: &super::super::Limits,
 ) -> Result<Result<(), Fault>, Malformed> {
+    let message = field.bytes()?;
+    if let Some((name, value)) = usual(message) {
+        return Ok(scratch.push(name, value, limits));
+    }
     let (mut name, mut value) = (&b""[..], &b""[..]);
-    let mut fields = field.message()?;
+    let mut fields = Fields::new(message);
     while let Some((number, field)) = fields.next()? {
         match number {
             1 => name = field.bytes()?,
@@ -82,6 +86,20 @@ fn label(
         }
     }
     Ok(scratch.push(name, value, limits))
+}
+
+/// A label as every encoder writes it: name, then value, both shorter than 128 bytes. Most of a
+/// request is such labels, so they are read without the general walk.
+#[inline]
+fn usual(message: &[u8]) -> Option<(&[u8], &[u8])> {
+    let [0x0a, length @ 0..0x80, rest @ ..] = message else {
+        return None;
+    };
+    let (name, rest) = rest.split_at_checked(usize::from(*length))?;
+    let [0x12, length @ 0..0x80, value @ ..] = rest else {
+        return None;
+    };
+    (value.len() == usize::from(*length)).then_some((name, value))
 }
 
 fn take_values(
