@@ -1,6 +1,8 @@
 //! The house rules, as tests: the arrows between crates are those of ARCHITECTURE.md, charters
 //! are the same in both places, pure crates stay pure, files say what they are, links resolve.
 
+#![cfg(test)]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
