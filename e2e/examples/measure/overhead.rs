@@ -10,7 +10,7 @@ use e2e::{
     figures::{Spread, median_interval},
     ledger::Ledger,
     offered::{self, Clients},
-    proc::{self, Threads},
+    proc::Threads,
     server::Server,
 };
 use numerics::rng::Rng;
@@ -18,7 +18,8 @@ use rustix::process::Signal;
 
 const RATE: f64 = 400.0;
 const ACCOUNTS: u64 = 1_000;
-const PAIRS: u32 = 20;
+const LOADED_PAIRS: u32 = 16;
+const IDLE_PAIRS: u32 = 6;
 const WINDOW: Duration = Duration::from_millis(1_000);
 /// After a switch: what was under way is done.
 const SETTLE: Duration = Duration::from_millis(150);
@@ -35,14 +36,62 @@ objective = {{ name = "mean latency", query = 'rate(ledger_operation_duration_se
     )
 }
 
-/// CPU of the ledger per request over one window, seconds.
-async fn window(ledger: &mut Threads, load: &load::Handle) -> f64 {
-    tokio::time::sleep(SETTLE).await;
-    drop(load.interval());
-    let before = ledger.cpu_seconds();
-    tokio::time::sleep(WINDOW).await;
-    let used = ledger.cpu_seconds() - before;
-    used / offered::done(&load.interval()) as f64
+/// A server and a ledger, and pairs of windows with and without the server.
+struct Pairs {
+    server: Server,
+    ledger: Threads,
+    tosses: Rng,
+    without: Vec<f64>,
+    with: Vec<f64>,
+}
+
+impl Pairs {
+    /// CPU of the ledger over one window, seconds, divided by what `done` counts meanwhile.
+    async fn window(&mut self, done: &impl Fn() -> f64) -> f64 {
+        tokio::time::sleep(SETTLE).await;
+        done();
+        let before = self.ledger.cpu_seconds();
+        tokio::time::sleep(WINDOW).await;
+        let used = self.ledger.cpu_seconds() - before;
+        used / done()
+    }
+
+    /// Pairs, each in an order of its own; µs of CPU per unit of `done`.
+    async fn measure(&mut self, pairs: u32, done: impl Fn() -> f64) {
+        self.without.clear();
+        self.with.clear();
+        for _ in 0..pairs {
+            let first = self.tosses.below(2) == 1;
+            for with in [first, !first] {
+                let signal = if with { Signal::CONT } else { Signal::STOP };
+                self.server.program.signal(signal);
+                let cost = 1e6 * self.window(&done).await;
+                let side = if with {
+                    &mut self.with
+                } else {
+                    &mut self.without
+                };
+                side.push(cost);
+            }
+        }
+        self.server.program.signal(Signal::CONT);
+    }
+
+    /// A figure of each pair.
+    fn each(&self, figure: impl Fn(f64, f64) -> f64) -> Vec<f64> {
+        let sides = self.without.iter().zip(&self.with);
+        sides
+            .map(|(without, with)| figure(*without, *with))
+            .collect()
+    }
+}
+
+fn show(what: &str, unit: &str, values: &[f64]) {
+    let (low, high) = median_interval(values).expect("enough pairs");
+    println!(
+        "{what}: {:.2} {unit}; 95 % interval of the median [{low:.2}, {high:.2}]",
+        Spread::of(values)
+    );
 }
 
 pub(crate) async fn measure() {
@@ -50,57 +99,63 @@ pub(crate) async fn measure() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let seeded = format!("--seed-accounts={ACCOUNTS}");
     let ledger = Ledger::start(folder.path(), &[&seeded]).await;
-    let scenario = Clients::new(ACCOUNTS, 0.3);
-    let load = offered::start(&ledger.program.url, RATE, Box::new(scenario), 1);
+    let load = offered::start(
+        &ledger.program.url,
+        RATE,
+        Box::new(Clients::new(ACCOUNTS, 0.3)),
+        1,
+    );
     let server = Server::start(folder.path(), &config(&ledger.program.url)).await;
     tokio::time::sleep(WARM_UP).await;
-    assert_eq!(
-        server.number(r#"up{job="ledger"}"#).await,
-        Some(1.0),
-        "the ledger is scraped"
-    );
+    let up = server.number(r#"up{job="ledger"}"#).await;
+    assert_eq!(up, Some(1.0), "the ledger is scraped");
+    let mut pairs = Pairs {
+        server,
+        ledger: Threads::of(ledger.program.pid()),
+        tosses: Rng::stream(1, &[0]),
+        without: Vec::new(),
+        with: Vec::new(),
+    };
 
-    let mut cpu = Threads::of(ledger.program.pid());
-    let mut tosses = Rng::stream(1, &[0]);
-    let (mut ratios, mut on, mut off) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..PAIRS {
-        let first_on = tosses.below(2) == 1;
-        let mut pair = [0.0; 2];
-        for with in [first_on, !first_on] {
-            let signal = if with { Signal::CONT } else { Signal::STOP };
-            server.program.signal(signal);
-            pair[usize::from(with)] = window(&mut cpu, &load).await;
-        }
-        let [without, with] = pair;
-        off.push(1e6 * without);
-        on.push(1e6 * with);
-        ratios.push(100.0 * (with / without - 1.0));
-    }
-    server.program.signal(Signal::CONT);
+    let count = || offered::done(&load.interval()) as f64;
+    pairs.measure(LOADED_PAIRS, count).await;
     let total = load.total();
     load.stop();
+    load.ended().await;
     let failed: u64 = total.operations.iter().map(|o| o.errors).sum();
     assert_eq!(
         failed, 0,
         "a request that fails costs something else: {total:?}"
     );
+    let per_request = Spread::of(&pairs.without).median;
     println!(
         "ledger, CPU per request without ALL-USE: {:.1} µs",
-        Spread::of(&off)
+        Spread::of(&pairs.without)
     );
     println!(
         "ledger, CPU per request with ALL-USE:    {:.1} µs",
-        Spread::of(&on)
+        Spread::of(&pairs.with)
     );
-    println!("overhead in pairs: {:.2} %", Spread::of(&ratios));
-    let (low, high) = median_interval(&ratios).expect("enough pairs");
-    println!("median overhead, 95 % interval: [{low:.2} %, {high:.2} %]");
+    show(
+        "overhead under load, in pairs",
+        "%",
+        &pairs.each(|a, b| 100.0 * (b / a - 1.0)),
+    );
     println!(
-        "load: {RATE}/s offered, 70 % transfers, {} done, {} dropped, {:?}",
+        "load: {RATE}/s, 70 % transfers, {} done, {} dropped, {:?}",
         offered::done(&total),
         total.dropped,
         total.validity
     );
-    let memory = proc::memory_bytes(server.program.pid(), "VmRSS") as f64 / f64::from(1 << 20);
-    println!("server meanwhile: {memory:.1} MiB resident");
+
+    // Without a load nothing else is in the way of the same cost.
+    pairs.measure(IDLE_PAIRS, || WINDOW.as_secs_f64()).await;
+    let cost = pairs.each(|without, with| with - without);
+    show(
+        "ledger without load, CPU a second because of ALL-USE",
+        "µs",
+        &cost,
+    );
+    let share = 100.0 * Spread::of(&cost).median / (RATE * per_request);
+    println!("that is {share:.2} % of what it uses under this load");
 }
