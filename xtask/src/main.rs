@@ -92,6 +92,10 @@ fn test(steps: &Steps) -> Result<(), String> {
     // The end-to-end tests run the real programs: they must be there, and be these.
     steps.run("build", cargo(["build", "-p", "alluse", "-p", "ledger"]))?;
     steps.run("tests", cargo(["test", "--workspace"]))?;
+    // Once more for its figures, which a passing test keeps to itself.
+    let mut scripts = cargo(["test", "--quiet", "-p", "query", "--test", "it"]);
+    scripts.args(["promqltest", "--", "--nocapture"]);
+    steps.run("PromQL acceptance scripts", scripts)?;
     web::test(steps)?;
     steps.report();
     Ok(())

@@ -13,7 +13,6 @@ mod settings;
 
 use std::{
     collections::BTreeMap,
-    fs::File,
     io::Write,
     path::{Path, PathBuf},
     sync::Arc,
@@ -421,7 +420,7 @@ async fn start_ledger(folder: &Path) -> Result<Program, Failure> {
         format!("--seed-accounts={}", load::ACCOUNTS),
         format!("--seed-weeks={}", load::WEEKS),
     ];
-    Program::start("ledger", &arguments, log(folder, "ledger")?).await
+    Program::start("ledger", &arguments, &folder.join("ledger.log")).await
 }
 
 async fn start_alluse(folder: &Path, config: &str) -> Result<Program, Failure> {
@@ -434,11 +433,5 @@ async fn start_alluse(folder: &Path, config: &str) -> Result<Program, Failure> {
         "--put-back".to_owned(),
         "--until-stdin-closes".to_owned(),
     ];
-    Program::start("server", &arguments, log(folder, "alluse")?).await
-}
-
-fn log(folder: &Path, name: &str) -> Result<File, Failure> {
-    let path = folder.join(format!("{name}.log"));
-    File::create(&path)
-        .map_err(|e| Failure::new(format!("alluse: cannot write {}: {e}", path.display())))
+    Program::start("server", &arguments, &folder.join("alluse.log")).await
 }

@@ -228,7 +228,7 @@ impl Driver {
             let what = format!("there is no change {id}");
             return (None, Pending::Known(Reply::NotFound(what)));
         };
-        let state = convert::state(change.state);
+        let state = govern::explain::word(change.state);
         if !states.split(' ').any(|s| s == state) {
             let why = format!("change {id} is {state}");
             return (None, Pending::Known(Reply::Conflict(why)));

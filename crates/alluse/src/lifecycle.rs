@@ -100,7 +100,10 @@ pub(crate) async fn run(
         targets,
         store,
     } = assembly;
-    let listener = TcpListener::bind(app.config.server.listen).await?;
+    let listen = app.config.server.listen;
+    let listener = TcpListener::bind(listen).await.map_err(|error| {
+        std::io::Error::new(error.kind(), format!("cannot listen on {listen}: {error}"))
+    })?;
     let address = listener.local_addr()?;
     let mailbox = app.loop_mail.clone();
     let (stopping, stopped) = watch::channel(false);

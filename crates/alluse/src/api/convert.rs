@@ -98,20 +98,6 @@ pub(crate) fn verdict(verdict: &Verdict) -> control::Verdict {
     }
 }
 
-pub(crate) fn state(state: ChangeState) -> &'static str {
-    match state {
-        ChangeState::Waiting => "waiting",
-        ChangeState::Trying => "trying",
-        ChangeState::Keeping => "keeping",
-        ChangeState::Undoing => "undoing",
-        ChangeState::Kept => "kept",
-        ChangeState::Undone => "undone",
-        ChangeState::Refused => "refused",
-        ChangeState::Expired => "expired",
-        ChangeState::Failed => "failed",
-    }
-}
-
 pub(crate) fn author(author: &Author) -> String {
     match author {
         Author::Study { study, trial } => format!("study {study}, trial {trial}"),
@@ -148,7 +134,7 @@ pub(crate) fn change(change: &Change, timing: Timing) -> control::Change {
     control::Change {
         id: change.id.0,
         target: change.proposal.target.clone(),
-        state: state(change.state).to_owned(),
+        state: govern::explain::word(change.state).to_owned(),
         author: author(&change.proposal.author),
         reason: change.proposal.reason.clone(),
         settings: settings.collect(),
@@ -196,16 +182,10 @@ pub(crate) fn decision(decision: &Decision) -> control::Decision {
         proposal: decision.proposal.0,
         change: decision.change.map(|c| c.0),
         ruling: ruling.to_owned(),
-        rule: rule.and_then(rule_name),
+        rule: rule.map(|why| govern::explain::rule(why).to_owned()),
         message: govern::explain::decision(decision),
         at_ms: decision.at_ms,
     }
-}
-
-/// The rule's name as its serialised form has it.
-fn rule_name(why: &model::Why) -> Option<String> {
-    let json = serde_json::to_value(why).ok()?;
-    json.get("rule")?.as_str().map(str::to_owned)
 }
 
 pub(crate) fn finding(finding: &Finding) -> control::Finding {

@@ -1,6 +1,6 @@
 //! A program the demo started: it says when it is ready, and never outlives the demo.
 
-use std::{process::Stdio, time::Duration};
+use std::{path::Path, process::Stdio, time::Duration};
 
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -27,24 +27,25 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Starts `alluse ARGUMENTS` and waits for the line `... ready on URL`.
+    /// Starts `alluse ARGUMENTS` and waits for the line `... ready on URL`. What it logs goes to a
+    /// file; if it does not become ready, its last words are in the error.
     pub(super) async fn start(
         name: &'static str,
         arguments: &[String],
-        log: std::fs::File,
+        log: &Path,
     ) -> Result<Self, Failure> {
-        let failed = |what: &str| Failure::new(format!("alluse demo: {name} {what}"));
-        let own = std::env::current_exe().map_err(|e| failed(&format!("cannot start: {e}")))?;
-        let mut child = Command::new(own)
+        let failed = |what: String| Failure::new(format!("alluse demo: {name} {what}"));
+        let cannot = |e: std::io::Error| failed(format!("cannot be started: {e}"));
+        let mut child = Command::new(std::env::current_exe().map_err(cannot)?)
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(log)
+            .stderr(std::fs::File::create(log).map_err(cannot)?)
             // A Ctrl-C at the terminal is for the demo: it ends its programs in order.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
-            .map_err(|e| failed(&format!("cannot start: {e}")))?;
+            .map_err(cannot)?;
         let stdout = child.stdout.take().expect("piped above");
         let mut lines = BufReader::new(stdout).lines();
         let ready = async {
@@ -56,7 +57,8 @@ impl Program {
             None
         };
         let url = tokio::time::timeout(READY_IN, ready).await.ok().flatten();
-        let url = url.ok_or_else(|| failed("did not become ready; see its log"))?;
+        let url =
+            url.ok_or_else(|| failed(format!("did not become ready:\n{}", last_words(log))))?;
         let stdin = child.stdin.take();
         Ok(Self {
             name,
@@ -86,4 +88,12 @@ impl Program {
     pub(super) fn runs(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
+}
+
+/// The last lines of a log.
+fn last_words(log: &Path) -> String {
+    const LINES: usize = 8;
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
 }
