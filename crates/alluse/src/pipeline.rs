@@ -239,12 +239,13 @@ impl Pipeline {
             .governor
             .change(id)
             .expect("the governor begins trials of its changes");
-        let Some(target) = self.targets.get(&change.proposal.target) else {
-            return;
-        };
-        if let Some(trial) = Trial::new(change, target, self.seed, now_ms) {
-            self.trials.insert(id, trial);
-        }
+        // Only configured targets are ever seen, and only plans that can be tested configured.
+        let target = &self.targets[&change.proposal.target];
+        let trial = Trial::new(change, target, self.seed, now_ms);
+        self.trials.insert(
+            id,
+            trial.expect("the configuration allows only testable plans"),
+        );
     }
 
     /// Every running trial: its guards, then its next window or its verdict.

@@ -218,7 +218,7 @@ pub struct Change {
     pub verified: bool,
     /// From the breach to the verified roll-back, ms; only where a guard ended it.
     pub rollback_ms: Option<u64>,
-    /// From admission to the variant applied and read back, ms.
+    /// From the first order to its values applied and read back, ms.
     pub apply_ms: Option<u64>,
 }
 
