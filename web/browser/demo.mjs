@@ -13,6 +13,7 @@ const START_MS = 90_000;
 export async function startDemo(options = []) {
   const binary = process.env.ALLUSE_BIN;
   if (!binary) throw new Error("ALLUSE_BIN names no binary: ALLUSE_BIN=../target/debug/alluse npm run test:browser");
+  if (!existsSync(binary)) throw new Error(`there is no ${binary}: build it with \`cargo build -p alluse\``);
   const child = spawn(binary, ["demo", "--listen", "127.0.0.1:0", "--duration", "10m", "--seed", "1", ...options], {
     stdio: ["ignore", "ignore", "pipe"],
   });

@@ -70,7 +70,7 @@ fn demo(steps: &Steps, options: &[String]) -> Result<(), String> {
         "build (release)",
         cargo(["build", "--release", "-p", "alluse"]),
     )?;
-    let mut demo = std::process::Command::new(step::root().join("target/release/alluse"));
+    let mut demo = std::process::Command::new(step::target().join("release/alluse"));
     demo.arg("demo").args(options);
     steps.hand_over(demo)
 }

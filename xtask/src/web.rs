@@ -4,7 +4,7 @@ use std::{path::Path, process::Command};
 
 use crate::{
     packages::on_path,
-    step::{Steps, root},
+    step::{Steps, root, target},
 };
 
 fn npm(arguments: &[&str]) -> Command {
@@ -39,7 +39,7 @@ pub(crate) fn build(steps: &Steps) -> Result<(), String> {
 pub(crate) fn test(steps: &Steps) -> Result<(), String> {
     steps.run("dashboard tests", npm(&["run", "--silent", "test"]))?;
     let mut browser = npm(&["run", "--silent", "test:browser"]);
-    browser.env("ALLUSE_BIN", root().join("target/debug/alluse"));
+    browser.env("ALLUSE_BIN", target().join("debug/alluse"));
     steps.run("browser tests", browser)
 }
 
