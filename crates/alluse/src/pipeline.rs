@@ -35,6 +35,9 @@ use crate::{
 /// finds the target free, ms.
 const YIELD_MS: i64 = 30_000;
 
+/// Changes whose timing is remembered: as many as the API shows.
+const TIMINGS_MAX: usize = 1_000;
+
 /// What came out of a turn: to be recorded, then carried out, then told.
 #[derive(Debug, Default)]
 pub(crate) struct Turn {
@@ -380,6 +383,9 @@ impl Pipeline {
         let timing = self.timings.entry(change.id).or_default();
         if let (Some(breach), Some(ended_ms)) = (&change.breach, change.ended_ms) {
             timing.rollback_ms = u64::try_from(ended_ms - breach.at_ms).ok();
+        }
+        while self.timings.len() > TIMINGS_MAX {
+            self.timings.pop_first();
         }
     }
 

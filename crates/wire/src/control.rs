@@ -66,7 +66,7 @@ pub struct Status {
     pub started_ms: i64,
     /// How much it may do.
     pub trust: TrustLevel,
-    /// Why everything is frozen, when it is.
+    /// Who pressed the red button, while it is pressed.
     pub red_button: Option<String>,
     /// State of the store: `healthy` or `disk_full`.
     pub store: String,
