@@ -133,7 +133,7 @@ mod tests {
         });
         let batch = model::Batch {
             samples: samples.collect(),
-            metadata: Vec::new(),
+            ..model::Batch::default()
         };
         model::SampleSink::append(&store, &batch, model::Durability::Fast).unwrap();
         let measure = Measure::new(query::Engine::default());

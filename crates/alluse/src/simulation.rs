@@ -404,7 +404,7 @@ impl World {
         }
         let batch = Batch {
             samples,
-            metadata: Vec::new(),
+            ..Batch::default()
         };
         self.pipeline
             .ingest(&batch)

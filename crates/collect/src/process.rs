@@ -147,7 +147,7 @@ impl Process {
     pub fn end(&mut self, tick_ms: i64) -> Batch {
         Batch {
             samples: self.last.end(tick_ms),
-            metadata: Vec::new(),
+            ..Batch::default()
         }
     }
 

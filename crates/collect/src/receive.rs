@@ -39,7 +39,7 @@ pub mod statsd;
 
 use std::collections::BTreeMap;
 
-use model::{Batch, Labels};
+use model::Batch;
 
 pub use lanes::Receiver;
 pub use lines::lines_reply;
@@ -107,25 +107,10 @@ pub struct Received {
     pub batch: Batch,
     /// How many of the batch's samples are histograms.
     pub histograms: u64,
-    /// Examples behind samples. Valid, but no store keeps them yet.
-    pub exemplars: Vec<Exemplar>,
     /// Start timestamps: (index of the sample in the batch, ms), only those the sender knows.
     pub starts_ms: Vec<(usize, i64)>,
     /// What was not valid.
     pub rejected: Rejected,
-}
-
-/// An example behind a sample, such as a trace.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Exemplar {
-    /// The series it belongs to.
-    pub series: Labels,
-    /// Its own labels; may be empty.
-    pub labels: Labels,
-    /// The value observed.
-    pub value: f64,
-    /// When, ms since the Unix epoch.
-    pub time_ms: i64,
 }
 
 /// Counts of what was refused inside a request that reads well.

@@ -266,7 +266,7 @@ impl Scraper {
         samples.extend(self.report.iter().map(stale));
         Batch {
             samples,
-            metadata: Vec::new(),
+            ..Batch::default()
         }
     }
 

@@ -36,7 +36,7 @@ pub use ports::{
     SeriesIter, SeriesReader,
 };
 pub use proposal::{Author, Proposal};
-pub use sample::{Batch, Metadata, MetricType, Sample, Value};
+pub use sample::{Batch, Exemplar, Metadata, MetricType, Sample, Value};
 pub use series::{STALE_NAN_BITS, Series, is_stale, stale_nan};
 pub use study::{Params, Study, StudyState, Trial, TrialState};
 pub use verdict::{Call, Effect, Ending, Goal, GuardBreach, Verdict};

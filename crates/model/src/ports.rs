@@ -20,6 +20,11 @@ pub enum Durability {
 pub enum RejectReason {
     /// A new series beyond the limit of active series.
     SeriesLimit,
+    /// A new series of a metric that has as many as one metric may have.
+    MetricLimit,
+    /// A new series that would give a label more values than it may have, or a selector more
+    /// series.
+    LabelLimit,
     /// A label set without a metric name, too many labels, or a label too long.
     InvalidLabels,
     /// Older than the retention, or implausibly far in the future.
@@ -36,6 +41,8 @@ impl RejectReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::SeriesLimit => "series_limit",
+            Self::MetricLimit => "metric_limit",
+            Self::LabelLimit => "label_limit",
             Self::InvalidLabels => "invalid_labels",
             Self::OutOfBounds => "out_of_bounds",
             Self::Duplicate => "duplicate",
@@ -51,7 +58,18 @@ pub struct Appended {
     pub stored: u64,
     /// Samples refused, by reason, with one example each.
     pub rejected: Vec<(RejectReason, u64, Labels)>,
+    /// The first refused samples, by their place in the batch: enough to look at, not all.
+    pub refused: Vec<(usize, RejectReason)>,
+    /// Samples stored that were older than their series' newest.
+    pub out_of_order: u64,
+    /// Samples stored at the time of their series' newest: a repeat, or a correction.
+    pub repeated: u64,
+    /// Exemplars kept.
+    pub exemplars: u64,
 }
+
+/// Refused samples an [`Appended`] names one by one: a bound on what a bad batch costs.
+pub const REFUSED_MAX: usize = 32;
 
 /// Why a whole batch was not taken. Nothing of it is stored.
 #[derive(Debug, Error)]

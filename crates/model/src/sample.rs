@@ -61,6 +61,19 @@ pub struct Metadata {
     pub unit: String,
 }
 
+/// An example behind a sample, such as a trace.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exemplar {
+    /// The series it belongs to.
+    pub series: Labels,
+    /// Its own labels; may be empty.
+    pub labels: Labels,
+    /// The value observed.
+    pub value: f64,
+    /// When, ms since the Unix epoch.
+    pub time_ms: i64,
+}
+
 /// Samples that arrived together, and are acknowledged or refused together.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Batch {
@@ -68,6 +81,11 @@ pub struct Batch {
     pub samples: Vec<Sample>,
     /// Only what is new or changed since the source last said it.
     pub metadata: Vec<Metadata>,
+    /// Examples behind samples, of this batch or earlier ones. Best effort: a sink may keep none.
+    pub exemplars: Vec<Exemplar>,
+    /// How the batch came in, as a label value: `scrape`, `host`, `remote_write`, ...; empty where
+    /// nobody said. For counters and the quarantine only.
+    pub door: &'static str,
 }
 
 impl Sample {

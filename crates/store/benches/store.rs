@@ -128,7 +128,7 @@ fn batch(series: &[Vec<u8>], first: usize, size: usize, step: usize) -> Batch {
     };
     Batch {
         samples: samples.map(sample).collect(),
-        metadata: Vec::new(),
+        ..Batch::default()
     }
 }
 
@@ -244,7 +244,7 @@ fn size(whole_seconds: bool, dir: &Path) {
         .append(
             &Batch {
                 samples: vec![later],
-                metadata: vec![],
+                ..Batch::default()
             },
             Durability::Fast,
         )

@@ -59,6 +59,7 @@ impl Core {
         Ok(Appended {
             stored,
             rejected: resolved.rejected,
+            ..Appended::default()
         })
     }
 

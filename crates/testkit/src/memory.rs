@@ -305,7 +305,7 @@ mod tests {
             .map(|(n, j, t, v)| Sample::float(labels(n, j), *t, *v));
         let batch = Batch {
             samples: samples.collect(),
-            metadata: Vec::new(),
+            ..Batch::default()
         };
         let store = MemoryStore::new();
         let appended = store.append(&batch, Durability::Fast).unwrap();
@@ -476,6 +476,7 @@ mod tests {
         let batch = Batch {
             samples: vec![Sample::float(Labels::empty(), 0, 1.0)],
             metadata: vec![about("old"), about("new")],
+            ..Batch::default()
         };
         let appended = store.append(&batch, Durability::Sync).unwrap();
         assert_eq!(appended.stored, 0);

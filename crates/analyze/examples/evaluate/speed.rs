@@ -32,7 +32,7 @@ pub(crate) fn evaluate() {
         let sample = |l: &Labels| Sample::float(l.clone(), second * 1000, 10.0 + state.gauss());
         let batch = Batch {
             samples: names.iter().map(sample).collect(),
-            metadata: Vec::new(),
+            ..Batch::default()
         };
         let start = std::time::Instant::now();
         findings += analyzer.observe(&batch).len();

@@ -12,7 +12,7 @@ fn labels(name: &str, n: u64) -> Labels {
 fn batch(samples: impl IntoIterator<Item = Sample>) -> Batch {
     Batch {
         samples: samples.into_iter().collect(),
-        metadata: Vec::new(),
+        ..Batch::default()
     }
 }
 
@@ -119,6 +119,7 @@ fn counters_are_judged_by_their_rate() {
         told.extend(analyzer.observe(&Batch {
             samples,
             metadata: metadata.clone(),
+            ..Batch::default()
         }));
     }
     assert!(

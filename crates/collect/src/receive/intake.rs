@@ -2,10 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use model::{Histogram, Labels, Metadata, Sample, Value};
+use model::{Exemplar, Histogram, Labels, Metadata, Sample, Value};
 
 use super::{
-    Exemplar, Fault, Limits, Received, Refusal,
+    Fault, Limits, Received, Refusal,
     interner::{Interner, Order, Scratch},
     protobuf::Malformed,
 };
@@ -126,7 +126,7 @@ impl<'m> Intake<'m> {
     pub(super) fn exemplar(&mut self, exemplar: Exemplar) -> Result<(), Stop> {
         let labels = exemplar.labels.as_bytes().len();
         self.charge(size_of::<Exemplar>() + labels)?;
-        self.received.exemplars.push(exemplar);
+        self.received.batch.exemplars.push(exemplar);
         Ok(())
     }
 

@@ -65,7 +65,7 @@ pub struct Written {
     pub samples: u64,
     /// Native histograms.
     pub histograms: u64,
-    /// Exemplars; none as long as no sink keeps them.
+    /// Exemplars; none where the sink keeps none.
     pub exemplars: u64,
 }
 
@@ -153,12 +153,13 @@ fn store(
     };
     let mut total = Appended::default();
     let mut append = |part: &Batch| {
-        if part.samples.is_empty() && part.metadata.is_empty() {
+        if part.samples.is_empty() && part.metadata.is_empty() && part.exemplars.is_empty() {
             return Ok(0);
         }
         let appended = sink.append(part, durability)?;
         total.stored += appended.stored;
         total.rejected.extend(appended.rejected);
+        total.exemplars += appended.exemplars;
         Ok(appended.stored)
     };
     let stored = append(&floats).and_then(|samples| {
@@ -166,6 +167,7 @@ fn store(
         written.histograms = append(&histograms)?;
         Ok(())
     });
+    written.exemplars = total.exemplars;
     (stored.map(|()| total), written)
 }
 
@@ -175,10 +177,14 @@ fn split(batch: Batch) -> (Batch, Batch) {
     let floats = Batch {
         samples: floats,
         metadata: batch.metadata,
+        door: batch.door,
+        ..Batch::default()
     };
     let histograms = Batch {
         samples: histograms,
-        metadata: Vec::new(),
+        exemplars: batch.exemplars,
+        door: batch.door,
+        ..Batch::default()
     };
     (floats, histograms)
 }

@@ -148,7 +148,11 @@ impl Statsd {
         });
         let metadata = std::mem::take(&mut self.new_families);
         (
-            Batch { samples, metadata },
+            Batch {
+                samples,
+                metadata,
+                ..Batch::default()
+            },
             std::mem::take(&mut self.rejected),
         )
     }

@@ -106,7 +106,7 @@ fn native_histograms_read_back_with_their_sums_as_values() {
         };
         let batch = Batch {
             samples: vec![sample],
-            metadata: Vec::new(),
+            ..Batch::default()
         };
         store.append(&batch, Durability::Fast).unwrap();
     }
@@ -172,6 +172,7 @@ fn metadata_is_kept_and_the_newest_wins() {
         let batch = Batch {
             samples: vec![],
             metadata: vec![of("up", help), of("down", "")],
+            ..Batch::default()
         };
         store.append(&batch, Durability::Fast).unwrap();
     }

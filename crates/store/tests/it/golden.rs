@@ -83,6 +83,7 @@ fn batch(i: u32) -> Batch {
     Batch {
         samples,
         metadata: if i == 0 { vec![metadata] } else { Vec::new() },
+        ..Batch::default()
     }
 }
 

@@ -58,7 +58,7 @@ pub(crate) fn batch(samples: &[(&Labels, i64, f64)]) -> Batch {
     let sample = |(l, t, v): &(&Labels, i64, f64)| Sample::float((*l).clone(), *t, *v);
     Batch {
         samples: samples.iter().map(sample).collect(),
-        metadata: Vec::new(),
+        ..Batch::default()
     }
 }
 

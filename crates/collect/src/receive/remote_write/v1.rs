@@ -3,11 +3,11 @@
 //! Label order is the sender's duty in the specification; as Prometheus does, unsorted labels are
 //! sorted rather than refused. Duplicates and missing names are refused.
 
-use model::{Labels, Metadata, MetricType};
+use model::{Exemplar, Labels, Metadata, MetricType};
 
 use super::{
     super::{
-        Exemplar, Fault,
+        Fault,
         intake::{Intake, Stop},
         interner::{Order, Scratch},
         protobuf::{Fields, Malformed, Value},

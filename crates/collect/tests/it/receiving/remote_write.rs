@@ -435,13 +435,16 @@ fn exemplars_are_read_and_one_without_a_time_is_counted() {
     let received = Receiver::default()
         .remote_write(&request(V2, &body))
         .unwrap();
-    assert_eq!(received.exemplars.len(), 1);
+    assert_eq!(received.batch.exemplars.len(), 1);
     assert_eq!(
-        received.exemplars[0].labels,
+        received.batch.exemplars[0].labels,
         Labels::from_pairs([("trace_id", "abc")])
     );
     assert_eq!(
-        (received.exemplars[0].value, received.exemplars[0].time_ms),
+        (
+            received.batch.exemplars[0].value,
+            received.batch.exemplars[0].time_ms
+        ),
         (0.5, 77)
     );
     assert_eq!(received.rejected.exemplars, 1);
