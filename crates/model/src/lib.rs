@@ -9,6 +9,7 @@
 pub mod change;
 pub mod clock;
 pub mod decision;
+pub mod digest;
 pub mod finding;
 pub mod histogram;
 pub mod id;
@@ -25,6 +26,7 @@ pub mod verdict;
 pub use change::{Arm, Change, ChangeState, Order, OrderKind, Outcome, Setting};
 pub use clock::Clock;
 pub use decision::{Decision, Ruling, Why};
+pub use digest::{Digest, Run, Thinned, Windows};
 pub use finding::{Finding, FindingKind, Interval};
 pub use histogram::{Histogram, ResetHint, Span};
 pub use id::{ChangeId, FindingId, Generation, ProposalId, StudyId, TrialId};
@@ -32,8 +34,8 @@ pub use knob::{ApplyCost, Domain, KnobSpec, KnobValue, Scale};
 pub use labels::{Labels, LabelsBuilder, METRIC_NAME};
 pub use matcher::{MatchOp, Matcher};
 pub use ports::{
-    AppendError, Appended, Durability, LabelQuery, ReadError, RejectReason, SampleSink, Selection,
-    SeriesIter, SeriesReader,
+    AppendError, Appended, DigestIter, Durability, LabelQuery, ReadError, RejectReason, SampleSink,
+    Selection, SeriesIter, SeriesReader,
 };
 pub use proposal::{Author, Proposal};
 pub use sample::{Batch, Exemplar, Metadata, MetricType, Sample, Value};

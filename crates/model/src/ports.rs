@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::{Batch, Labels, Matcher, Metadata, Series};
+use crate::{Batch, Digest, Labels, Matcher, Metadata, Series, Thinned, Windows};
 
 /// When an append counts as done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -148,11 +148,32 @@ pub enum ReadError {
 /// Series, one at a time, in any order.
 pub type SeriesIter<'a> = Box<dyn Iterator<Item = Result<Series, ReadError>> + Send + 'a>;
 
+/// Series in runs, one at a time, in any order.
+pub type DigestIter<'a> = Box<dyn Iterator<Item = Result<Digest, ReadError>> + Send + 'a>;
+
 /// Gives series.
 pub trait SeriesReader: Send + Sync {
     /// The matching series that have samples in the range, each with exactly those samples.
     /// Matches nothing when `matchers` is empty.
     fn select<'a>(&'a self, selection: &Selection) -> Result<SeriesIter<'a>, ReadError>;
+
+    /// As [`SeriesReader::select`], with samples told in runs where the reader knows them without
+    /// reading them. No edge of `windows` cuts a run, except where single samples are not left
+    /// ([`SeriesReader::thinned`]). `None` from a reader that has only samples.
+    fn digest<'a>(
+        &'a self,
+        selection: &Selection,
+        windows: &Windows,
+    ) -> Result<Option<DigestIter<'a>>, ReadError> {
+        let _neither = (selection, windows);
+        Ok(None)
+    }
+
+    /// Where in a range of time not every sample is left, in order of time.
+    fn thinned(&self, from_ms: i64, to_ms: i64) -> Vec<Thinned> {
+        let _neither = (from_ms, to_ms);
+        Vec::new()
+    }
 
     /// The label sets of matching series, sorted.
     fn series(&self, query: &LabelQuery) -> Result<Vec<Labels>, ReadError>;
