@@ -190,6 +190,8 @@ fn store(config: &Config, data: &Path, clock: Arc<dyn Clock>) -> Result<Arc<Stor
         series_max: usize::try_from(said.series_max).unwrap_or(usize::MAX),
         // Synced twice in the window, so that a sync that takes its time still keeps it.
         sync_every: said.flush_window / 2,
+        flush_every: said.flush_every,
+        flush_bytes: said.flush_bytes,
         ..store::Config::default()
     };
     let store = Store::open(&path, settings, clock);

@@ -9,7 +9,7 @@ mod said;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use model::Goal;
+use model::{Durability, Goal};
 pub(crate) use said::Mistake;
 use said::{Section, Source};
 use toml::de::DeTable;
@@ -53,6 +53,12 @@ pub(crate) struct Store {
     pub(crate) series_max: u64,
     /// What a power cut may lose at most.
     pub(crate) flush_window: Duration,
+    /// When a pushed batch is acknowledged, unless its request says otherwise.
+    pub(crate) durability: Durability,
+    /// Age of the oldest sample in memory at which memory becomes parts.
+    pub(crate) flush_every: Duration,
+    /// Bytes of log at which memory becomes parts: bounds the replay after a crash.
+    pub(crate) flush_bytes: u64,
 }
 
 /// What is collected.
@@ -259,6 +265,10 @@ fn apply_environment(
     }
 }
 
+/// What a setting or a request may say of when a batch counts as stored.
+pub(crate) const DURABILITY: [(&str, Durability); 2] =
+    [("fast", Durability::Fast), ("sync", Durability::Sync)];
+
 const TRUST: [(&str, TrustLevel); 3] = [
     ("recommend", TrustLevel::Recommend),
     ("approve", TrustLevel::Approve),
@@ -321,6 +331,15 @@ fn store(said: Section<'_, '_>) -> Store {
                 Duration::from_millis(10)..=Duration::from_secs(60),
             )
             .unwrap_or(SECOND),
+        durability: said
+            .choice("durability", &DURABILITY)
+            .unwrap_or(Durability::Fast),
+        flush_every: said
+            .duration("flush_every", SECOND..=24 * HOUR)
+            .unwrap_or(Duration::from_secs(600)),
+        flush_bytes: said
+            .integer("flush_bytes", 1 << 14..=128 << 20)
+            .unwrap_or(64 << 20),
     };
     said.finish();
     store

@@ -67,7 +67,32 @@ impl Telemetry {
             "1 while ingest is stopped for lack of space.",
             |s| u64::from(s.state == store::State::DiskFull),
         );
+        self.count_work(store);
         self.count_damage(store);
+    }
+
+    /// What the store did to keep what it acknowledged.
+    fn count_work(&self, store: &Arc<Store>) {
+        let counter = |name: &str, help: &str, read: fn(&store::Stats) -> u64| {
+            let store = Arc::clone(store);
+            self.registry
+                .counter_fn(name, help, &[], move || read(&store.stats()) as f64);
+        };
+        counter(
+            "alluse_store_flushes_total",
+            "Times memory became parts.",
+            |s| s.flushes,
+        );
+        counter(
+            "alluse_store_merges_total",
+            "Times parts became one.",
+            |s| s.merges,
+        );
+        counter(
+            "alluse_store_syncs_total",
+            "Times the log was forced to the disk.",
+            |s| s.syncs,
+        );
     }
 
     /// What the store found damaged, and what it did about it.

@@ -13,35 +13,36 @@ use collect::receive::{Reply, Request};
 use model::{AppendError, Appended, Batch, Durability, SampleSink};
 
 use super::{App, problem::ApiError};
-use crate::mailbox::{Mail, Mailbox};
+use crate::{
+    config,
+    mailbox::{Mail, Mailbox},
+};
 
 /// `POST /api/v1/write`
 pub(super) async fn remote_write(
     app: State<Arc<App>>,
     request: Pushed,
 ) -> Result<Response, ApiError> {
-    push(app, request, |app, request| {
+    push(app, request, |app, request, durability| {
         app.receiver
-            .serve_remote_write(request, &app.sink, Durability::Fast)
+            .serve_remote_write(request, &app.sink, durability)
     })
     .await
 }
 
 /// `POST /v1/metrics`, `POST /api/v1/otlp/v1/metrics`: OTLP over HTTP, protobuf or JSON.
 pub(super) async fn otlp(app: State<Arc<App>>, request: Pushed) -> Result<Response, ApiError> {
-    push(app, request, |app, request| {
-        app.receiver
-            .serve_otlp(request, &app.sink, Durability::Fast)
+    push(app, request, |app, request, durability| {
+        app.receiver.serve_otlp(request, &app.sink, durability)
     })
     .await
 }
 
 /// `POST /write`, `POST /api/v2/write`: InfluxDB's line protocol.
 pub(super) async fn influx(app: State<Arc<App>>, request: Pushed) -> Result<Response, ApiError> {
-    push(app, request, |app, request| {
+    push(app, request, |app, request, durability| {
         let received = app.receiver.influx(request);
-        app.receiver
-            .store_lines(received, &app.sink, Durability::Fast)
+        app.receiver.store_lines(received, &app.sink, durability)
     })
     .await
 }
@@ -51,20 +52,18 @@ pub(super) async fn json_lines(
     app: State<Arc<App>>,
     request: Pushed,
 ) -> Result<Response, ApiError> {
-    push(app, request, |app, request| {
+    push(app, request, |app, request, durability| {
         let received = app.receiver.json_lines(request);
-        app.receiver
-            .store_lines(received, &app.sink, Durability::Fast)
+        app.receiver.store_lines(received, &app.sink, durability)
     })
     .await
 }
 
 /// `POST /api/v1/import/csv`: one sample a row.
 pub(super) async fn csv(app: State<Arc<App>>, request: Pushed) -> Result<Response, ApiError> {
-    push(app, request, |app, request| {
+    push(app, request, |app, request, durability| {
         let received = app.receiver.csv(request);
-        app.receiver
-            .store_lines(received, &app.sink, Durability::Fast)
+        app.receiver.store_lines(received, &app.sink, durability)
     })
     .await
 }
@@ -99,8 +98,9 @@ impl<S: Send + Sync> FromRequest<S> for Pushed {
 async fn push(
     State(app): State<Arc<App>>,
     pushed: Pushed,
-    serve: impl FnOnce(&App, &Request<'_>) -> Reply + Send + 'static,
+    serve: impl FnOnce(&App, &Request<'_>, Durability) -> Reply + Send + 'static,
 ) -> Result<Response, ApiError> {
+    let durability = durability(&app, &pushed.headers)?;
     let place = app.ingests.clone().acquire_owned().await;
     let place = place.map_err(|_closed| ApiError::unavailable("the server is shutting down"))?;
     let task = tokio::task::spawn_blocking(move || {
@@ -112,7 +112,7 @@ async fn push(
             body: &pushed.body,
             now_ms: app.clock.wall_ms(),
         };
-        let reply = serve(&app, &request);
+        let reply = serve(&app, &request, durability);
         drop(place);
         reply
     });
@@ -120,6 +120,22 @@ async fn push(
         .await
         .map_err(|e| ApiError::internal(format!("the write failed: {e}")))?;
     Ok(written(reply))
+}
+
+/// When this request counts as stored: `fast` (survives the process) or `sync` (survives a power
+/// cut), as its header says, or as the configuration does (`store.durability`).
+const DURABILITY: &str = "x-alluse-durability";
+
+fn durability(app: &App, headers: &HeaderMap) -> Result<Durability, ApiError> {
+    let Some(said) = headers.get(DURABILITY) else {
+        return Ok(app.config.store.durability);
+    };
+    let known = config::DURABILITY
+        .iter()
+        .find(|(name, _)| said.as_bytes() == name.as_bytes());
+    known
+        .map(|(_, durability)| *durability)
+        .ok_or_else(|| ApiError::bad(format!("{DURABILITY}: expected \"fast\" or \"sync\"")))
 }
 
 fn written(reply: Reply) -> Response {
