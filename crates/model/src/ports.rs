@@ -154,7 +154,8 @@ pub type DigestIter<'a> = Box<dyn Iterator<Item = Result<Digest, ReadError>> + S
 /// Gives series.
 pub trait SeriesReader: Send + Sync {
     /// The matching series that have samples in the range, each with exactly those samples.
-    /// Matches nothing when `matchers` is empty.
+    /// Matches nothing when `matchers` is empty. [`ReadError::Corrupt`] among them says that some
+    /// samples cannot be read: what follows is right, but the whole is not complete.
     fn select<'a>(&'a self, selection: &Selection) -> Result<SeriesIter<'a>, ReadError>;
 
     /// As [`SeriesReader::select`], with samples told in runs where the reader knows them without

@@ -253,6 +253,14 @@ impl Annotations {
         }
     }
 
+    /// Notes that stored samples could not be read, and where: the answer is without them.
+    pub(crate) fn missing(&mut self, place: &str) {
+        if self.warnings.len() < ANNOTATIONS_MAX {
+            let text = format!("some samples are missing, their bytes do not check: {place}");
+            self.warnings.insert(text);
+        }
+    }
+
     /// Warnings and infos.
     pub(crate) fn into_lists(self) -> (Vec<String>, Vec<String>) {
         (

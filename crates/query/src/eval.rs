@@ -35,7 +35,7 @@ mod xxhash;
 
 use std::cell::{Cell as StdCell, RefCell};
 
-use model::{Labels, SeriesReader};
+use model::{Labels, ReadError, Series, SeriesReader};
 
 pub(crate) use assembly::merged;
 pub(crate) use budget::{Budget, Rows};
@@ -111,6 +111,21 @@ impl<'a> Evaluator<'a> {
 
     pub(crate) fn note(&self, note: &Note<'_>, position: Position) {
         self.annotations.borrow_mut().add(note, position, self.text);
+    }
+
+    /// A series as the reader gave it; what it could not read becomes a warning.
+    pub(crate) fn readable(
+        &self,
+        series: std::result::Result<Series, ReadError>,
+    ) -> Result<Option<Series>> {
+        match series {
+            Ok(series) => Ok(Some(series)),
+            Err(ReadError::Corrupt { place }) => {
+                self.annotations.borrow_mut().missing(&place);
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Whether the query runs over a range of time.

@@ -69,6 +69,27 @@ impl Columns {
         self.keep(start, end);
     }
 
+    /// Removes the samples from `from_ms` to `to_ms`, both included.
+    pub(crate) fn cut(&mut self, from_ms: i64, to_ms: i64) {
+        let end = self.times.partition_point(|t| *t <= to_ms);
+        let start = self.times[..end].partition_point(|t| *t < from_ms);
+        if start == end {
+            return;
+        }
+        if !self.histograms.is_empty() {
+            self.histograms.drain(start..end);
+        }
+        self.times.drain(start..end);
+        self.values.drain(start..end);
+    }
+
+    /// Keeps the first `count` samples, whatever columns are longer.
+    pub(crate) fn truncate(&mut self, count: usize) {
+        self.times.truncate(count);
+        self.values.truncate(count);
+        self.histograms.truncate(count);
+    }
+
     fn keep(&mut self, start: usize, end: usize) {
         if start == 0 && end == self.len() {
             return;
@@ -201,5 +222,14 @@ mod tests {
         let mut columns = run(&[(1, 1.0), (2, 2.0), (3, 3.0), (4, 4.0)]);
         columns.clip(2, 3);
         assert_eq!(columns, run(&[(2, 2.0), (3, 3.0)]));
+    }
+
+    #[test]
+    fn cutting_includes_both_ends() {
+        let mut columns = run(&[(1, 1.0), (2, 2.0), (3, 3.0), (4, 4.0)]);
+        columns.cut(5, 9);
+        columns.cut(3, 2);
+        columns.cut(2, 3);
+        assert_eq!(columns, run(&[(1, 1.0), (4, 4.0)]));
     }
 }

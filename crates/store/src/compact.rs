@@ -29,6 +29,7 @@ use crate::{
     },
     stats::count,
     store::{Core, View, lock},
+    tombstones::Veil,
     wal::{self, Segment},
 };
 
@@ -154,7 +155,7 @@ impl Core {
         *view = Arc::new(View {
             generation: writer.generation,
             frozen: frozen_ones,
-            parts: view.parts.clone(),
+            ..View::clone(&view)
         });
         drop(view);
         // After the view: a reader that misses an evicted series sees that its view is old.
@@ -273,7 +274,7 @@ impl Core {
         footers.iter().map(open).collect()
     }
 
-    fn part_failed(&self, name: &str, error: PartError) -> MaintainError {
+    pub(crate) fn part_failed(&self, name: &str, error: PartError) -> MaintainError {
         match error {
             PartError::Io(error) => cannot(&format!("read {name}"))(error),
             PartError::Corrupt(place) => {
@@ -307,9 +308,9 @@ impl Core {
             .cloned()
             .collect();
         *view = Arc::new(View {
-            generation: view.generation,
             frozen,
             parts,
+            ..View::clone(&view)
         });
     }
 
@@ -365,7 +366,7 @@ impl Core {
         merged.map(|()| true)
     }
 
-    fn merge(&self, inputs: &[Arc<Part>], level: u8) -> Result<(), MaintainError> {
+    pub(crate) fn merge(&self, inputs: &[Arc<Part>], level: u8) -> Result<(), MaintainError> {
         let newest = inputs.last().expect("a merge has inputs");
         let replaces: Vec<u64> = inputs.iter().map(|p| p.footer.sequence).collect();
         let sequence = {
@@ -385,33 +386,36 @@ impl Core {
         let merged = PartWriter::create(&*self.disk, footer)
             .map_err(|error| self.note_full("create a part", error))
             .and_then(|writer| self.merge_into(writer, inputs));
-        let footer = match merged {
-            Ok(footer) => footer,
-            Err(error) => {
-                self.remove_temporary(sequence);
-                return Err(error);
-            }
-        };
+        if !matches!(merged, Ok(Some(_))) {
+            self.remove_temporary(sequence);
+        }
+        let footer = merged?;
         self.disk
             .sync_dir()
             .map_err(|error| self.note_full("sync the directory", error))?;
-        self.replace_parts(&replaces, &footer)
+        self.replace_parts(&replaces, footer.as_ref())
     }
 
-    /// Puts a merged part in the place of its inputs, unless the retention was faster.
-    fn replace_parts(&self, replaces: &[u64], footer: &Footer) -> Result<(), MaintainError> {
+    /// Puts a merged part in the place of its inputs, unless the retention was faster; `None` if
+    /// all they had is deleted.
+    fn replace_parts(
+        &self,
+        replaces: &[u64],
+        footer: Option<&Footer>,
+    ) -> Result<(), MaintainError> {
+        let merged: Vec<u64> = footer.iter().map(|f| f.sequence).collect();
         let mut upkeep = lock(&self.upkeep);
         if !replaces
             .iter()
             .all(|input| upkeep.manifest.contents.parts.contains(input))
         {
-            self.remove_parts(&[footer.sequence]);
+            self.remove_parts(&merged);
             return Ok(());
         }
-        let added = self.open_parts(std::slice::from_ref(footer))?;
+        let added = self.open_parts(footer.map(std::slice::from_ref).unwrap_or_default())?;
         let edit = Edit {
             wal_floor: 0,
-            added: vec![footer.sequence],
+            added: merged,
             removed: replaces.to_vec(),
             metadata: Vec::new(),
         };
@@ -425,14 +429,18 @@ impl Core {
         Ok(())
     }
 
+    /// The part of the inputs' samples, without those deleted; `None` if none are left.
     fn merge_into(
         &self,
         mut writer: PartWriter,
         inputs: &[Arc<Part>],
-    ) -> Result<Footer, MaintainError> {
+    ) -> Result<Option<Footer>, MaintainError> {
+        let tombstones = Arc::clone(&lock(&self.view).tombstones);
         let mut cursors = Vec::new();
         for part in inputs {
-            cursors.push(Cursor::new(part).map_err(|e| self.part_failed("an index to merge", e))?);
+            let veil = tombstones.over(&part.footer);
+            let cursor = Cursor::new(part, veil);
+            cursors.push(cursor.map_err(|e| self.part_failed("an index to merge", e))?);
         }
         let mut shared = SharedTimes::default();
         while let Some(key) = cursors
@@ -455,17 +463,20 @@ impl Core {
                 })?;
                 runs.push(run);
             }
+            let merged = Columns::merge(runs);
+            if merged.is_empty() {
+                continue;
+            }
             writer
-                .series(
-                    &labels,
-                    &Columns::merge(runs),
-                    self.config.block_samples,
-                    Effort::Best,
-                )
+                .series(&labels, &merged, self.config.block_samples, Effort::Best)
                 .map_err(|error| self.note_full("write a part", error))?;
+        }
+        if writer.is_empty() {
+            return Ok(None);
         }
         writer
             .finish(&*self.disk)
+            .map(Some)
             .map_err(|error| self.note_full("finish a part", error))
     }
 
@@ -486,12 +497,14 @@ struct Cursor<'a> {
     index: Arc<Index>,
     series: u32,
     key: Vec<u8>,
+    veil: Veil,
 }
 
 impl<'a> Cursor<'a> {
-    fn new(part: &'a Part) -> Result<Self, PartError> {
+    fn new(part: &'a Part, veil: Veil) -> Result<Self, PartError> {
         let mut cursor = Self {
             part,
+            veil,
             index: part.index()?,
             series: 0,
             key: Vec::new(),
@@ -521,7 +534,7 @@ impl<'a> Cursor<'a> {
         (self.series < self.index.series_count()).then_some(&self.key)
     }
 
-    /// The samples of this series; goes on to the next.
+    /// The samples of this series that are not deleted; goes on to the next.
     fn take(&mut self, shared: &mut SharedTimes) -> Result<Columns, PartError> {
         let mut columns = Columns::default();
         for block in self
@@ -531,6 +544,7 @@ impl<'a> Cursor<'a> {
         {
             self.part.read_block(&block, shared, &mut columns)?;
         }
+        self.veil.cut(&self.key, &mut columns);
         self.series += 1;
         self.load_key()?;
         Ok(columns)

@@ -34,6 +34,30 @@ pub trait Disk: Send + Sync + fmt::Debug {
 
     /// Makes creations, renames and removals durable.
     fn sync_dir(&self) -> io::Result<()>;
+
+    /// Makes a directory of these files, all of it or nothing, durable: `snapshots/NAME`.
+    fn snapshot(&self, name: &str, files: &[Taken<'_>]) -> io::Result<()> {
+        let (_, _) = (name, files);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Keeps a file as it is now in `quarantine/`, with a text that says why. The file stays where
+    /// it is, too; it must not be written in place any more.
+    fn quarantine(&self, name: &str, reason: &str) -> io::Result<()> {
+        let (_, _) = (name, reason);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// A file of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken<'a> {
+    /// A file that never changes: linked.
+    Link(&'a str),
+    /// The first bytes of a file: at most so many.
+    Copy(&'a str, u64),
+    /// A file of these bytes.
+    Bytes(&'a str, Vec<u8>),
 }
 
 /// A file being written. Shared, so that one thread can sync while another appends.
@@ -69,8 +93,9 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
 #[derive(Debug)]
 pub(crate) struct RealDisk {
     dir: PathBuf,
-    /// Keeps other processes out for as long as it is open.
-    _lock: fs::File,
+    /// Keeps other processes out for as long as it is open; `None` for a directory that is only
+    /// read, or that nobody else knows of.
+    _lock: Option<fs::File>,
 }
 
 /// Name of the file whose lock says that a process has the directory open.
@@ -97,14 +122,68 @@ impl RealDisk {
         })?;
         Ok(Self {
             dir: dir.to_owned(),
-            _lock: lock,
+            _lock: Some(lock),
         })
+    }
+
+    /// A directory as it is, without a lock.
+    pub(crate) fn unlocked(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            _lock: None,
+        }
+    }
+
+    /// Creates a directory inside this one, durable; [`RealDisk::unlocked`] of it.
+    fn subdirectory(&self, name: &str) -> io::Result<Self> {
+        let dir = self.path(name);
+        fs::create_dir_all(&dir)?;
+        self.sync_dir()?;
+        Ok(Self::unlocked(&dir))
+    }
+
+    /// Links a file of this directory into another one, or copies it where that cannot be done:
+    /// across file systems. Files that are linked must not be written any more.
+    fn link(&self, name: &str, into: &Self, to: &str) -> io::Result<()> {
+        if fs::hard_link(self.path(name), into.path(to)).is_ok() {
+            return Ok(());
+        }
+        copy(&*self.open(name)?, u64::MAX, into, to)
+    }
+
+    fn take(&self, file: &Taken<'_>, into: &Self) -> io::Result<()> {
+        match file {
+            Taken::Link(name) => self.link(name, into, name),
+            Taken::Copy(name, most) => copy(&*self.open(name)?, *most, into, name),
+            Taken::Bytes(name, bytes) => {
+                let file = into.create(name)?;
+                file.append(bytes)?;
+                file.sync()
+            }
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
 }
+
+/// Copies the first `most` bytes of a file, durably but for its name in the directory.
+pub(crate) fn copy(from: &dyn ReadFile, most: u64, to: &dyn Disk, name: &str) -> io::Result<()> {
+    let file = to.create(name)?;
+    let (bytes, mut at) = (from.bytes().min(most), 0);
+    let mut buffer = Vec::new();
+    while at < bytes {
+        buffer.resize((bytes - at).min(COPY_BYTES) as usize, 0);
+        from.read_at(at, &mut buffer)?;
+        file.append(&buffer)?;
+        at += buffer.len() as u64;
+    }
+    file.sync()
+}
+
+/// Bytes copied at a time.
+const COPY_BYTES: u64 = 1 << 20;
 
 fn sync_directory(dir: &Path) -> io::Result<()> {
     fs::File::open(dir)?.sync_all()
@@ -160,7 +239,45 @@ impl Disk for RealDisk {
     fn sync_dir(&self) -> io::Result<()> {
         sync_directory(&self.dir)
     }
+
+    fn snapshot(&self, name: &str, files: &[Taken<'_>]) -> io::Result<()> {
+        let snapshots = self.subdirectory(SNAPSHOTS)?;
+        let unfinished = format!("{name}.tmp");
+        let into = snapshots.subdirectory(&unfinished)?;
+        let taken = files
+            .iter()
+            .try_for_each(|file| self.take(file, &into))
+            .and_then(|()| into.sync_dir())
+            .and_then(|()| snapshots.rename(&unfinished, name))
+            .and_then(|()| snapshots.sync_dir());
+        if taken.is_err() {
+            // What is left of it is no snapshot: its name says so.
+            drop(fs::remove_dir_all(snapshots.path(&unfinished)));
+        }
+        taken
+    }
+
+    fn quarantine(&self, name: &str, reason: &str) -> io::Result<()> {
+        let quarantine = self.subdirectory(QUARANTINE)?;
+        let mut to = name.to_owned();
+        for again in 1.. {
+            if !fs::exists(quarantine.path(&to))? {
+                break;
+            }
+            to = format!("{name}.{again}");
+        }
+        let text = quarantine.create(&format!("{to}.reason.txt"))?;
+        text.append(reason.as_bytes())?;
+        text.sync()?;
+        self.link(name, &quarantine, &to)?;
+        quarantine.sync_dir()
+    }
 }
+
+/// Directory of snapshots inside a store's.
+pub(crate) const SNAPSHOTS: &str = "snapshots";
+/// Directory of files that do not check.
+const QUARANTINE: &str = "quarantine";
 
 #[derive(Debug)]
 struct RealWrite(fs::File);

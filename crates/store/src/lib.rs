@@ -10,8 +10,11 @@
 //! | `head`, `chunk` | the recent window in memory, and the codecs |
 //! | `part`, `manifest` | immutable day parts with their own index, and which are live |
 //! | `compact`, `retain` | head -> part, parts -> part, and what to forget |
+//! | `delete`, `tombstones` | what was deleted and is still in parts |
 //! | `labels_index` | from matchers to series |
 //! | `read`, `columns` | everything about one series, in one order |
+//! | `survey`, `check`, `scan`, `read_only` | looking at a directory, also while it is in use |
+//! | `repair`, `snapshot` | making it whole again, and keeping a second one |
 //! | `ballast`, `disk` | what to do when the disk is full; the file system as a port |
 //!
 //! A batch is numbered, written to the log and added to the head under one lock, so that the log
@@ -20,10 +23,12 @@
 
 mod append;
 mod ballast;
+mod check;
 mod chunk;
 mod columns;
 mod compact;
 mod config;
+mod delete;
 mod disk;
 mod head;
 mod labels_index;
@@ -31,19 +36,30 @@ mod log;
 mod manifest;
 mod part;
 mod read;
+mod read_only;
 mod record;
 mod recover;
 mod registry;
+mod repair;
 mod retain;
+mod scan;
+mod snapshot;
 mod stats;
 mod store;
 mod summary;
+mod survey;
 mod sync;
+mod tombstones;
 mod varint;
 mod wal;
 
+pub use check::{Checked, Fault, Loss, check};
 pub use config::Config;
-pub use disk::{Disk, ReadFile, WriteFile};
+pub use delete::DeleteError;
+pub use disk::{Disk, ReadFile, Taken, WriteFile};
+pub use read_only::ReadOnlyDisk;
+pub use repair::{Action, Repaired, repair};
 pub use stats::{State, Stats};
 pub use store::{MaintainError, OpenError, Store};
 pub use summary::Summary;
+pub use survey::{Day, Metric, Survey, survey};

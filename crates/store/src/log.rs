@@ -30,6 +30,25 @@ fn checksum(length: [u8; 4], payload: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&length), payload)
 }
 
+/// The payload of the frame that `bytes` begin with, if there is one and it checks.
+pub(crate) fn frame_in(bytes: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let (check, rest) = rest.split_first_chunk::<4>()?;
+    let payload = rest.get(..u32::from_le_bytes(*length) as usize)?;
+    (checksum(*length, payload) == u32::from_le_bytes(*check)).then_some(payload)
+}
+
+/// Whether `bytes` are the beginning of a frame that is longer than they are.
+pub(crate) fn frame_is_cut(bytes: &[u8]) -> bool {
+    match bytes.first_chunk::<4>() {
+        None => true,
+        Some(length) => {
+            let length = u32::from_le_bytes(*length) as usize;
+            length <= PAYLOAD_MAX && bytes.len() < FRAME_HEAD + length
+        }
+    }
+}
+
 /// Reads the frames of a file in order, a window of it in memory.
 #[derive(Debug)]
 pub(crate) struct Frames {

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// First bytes of the file; the last one is the version.
-const MAGIC: &[u8; 8] = b"AUSEMAN\x01";
+pub(crate) const MAGIC: &[u8; 8] = b"AUSEMAN\x01";
 /// File name.
 pub(crate) const NAME: &str = "MANIFEST";
 const TEMPORARY: &str = "MANIFEST.tmp";
@@ -58,7 +58,7 @@ impl Edit {
         }
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
         let mut edit = Self {
             wal_floor: reader.u64()?,
@@ -77,7 +77,7 @@ impl Edit {
 }
 
 impl Contents {
-    fn apply(&mut self, edit: Edit) {
+    pub(crate) fn apply(&mut self, edit: Edit) {
         self.wal_floor = self.wal_floor.max(edit.wal_floor);
         for sequence in &edit.removed {
             self.parts.remove(sequence);
@@ -120,15 +120,7 @@ impl Manifest {
     /// Writes the state as a new file in place of the old one.
     pub(crate) fn create(disk: &dyn Disk, contents: Contents) -> io::Result<Self> {
         let file = disk.create(TEMPORARY)?;
-        let mut bytes = MAGIC.to_vec();
-        let edit = Edit {
-            wal_floor: contents.wal_floor,
-            added: contents.parts.iter().copied().collect(),
-            removed: Vec::new(),
-            metadata: contents.metadata.values().cloned().collect(),
-        };
-        put_frame(&mut bytes, |out| edit.encode(out));
-        file.append(&bytes)?;
+        file.append(&Self::encode(&contents))?;
         file.sync()?;
         disk.rename(TEMPORARY, NAME)?;
         disk.sync_dir()?;
@@ -137,6 +129,19 @@ impl Manifest {
             contents,
             broken: false,
         })
+    }
+
+    /// The bytes of a manifest of this state.
+    pub(crate) fn encode(contents: &Contents) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        let edit = Edit {
+            wal_floor: contents.wal_floor,
+            added: contents.parts.iter().copied().collect(),
+            removed: Vec::new(),
+            metadata: contents.metadata.values().cloned().collect(),
+        };
+        put_frame(&mut bytes, |out| edit.encode(out));
+        bytes
     }
 
     /// A manifest that could not be written yet: the first commit will.

@@ -3,9 +3,14 @@
 //! Series come one at a time in the order of their label bytes. Samples move from the head to
 //! frozen memory to parts while a reader walks: it notices by the head's generation, resolves
 //! again against the new view, and goes on after the last series it gave.
+//!
+//! A block that does not check is quarantined: counted and logged once, and not read again. The
+//! rest of its series is served, less what older parts have of the block's time, which the block
+//! may have overwritten; after the series comes an error that says what is missing. So an answer
+//! may be incomplete, and says so, but is not wrong.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
     sync::{Arc, PoisonError},
 };
 
@@ -24,6 +29,7 @@ use crate::{
     stats::count,
     store::{Core, View, lock},
     summary::Summary,
+    tombstones::Veil,
 };
 
 /// A series in memory.
@@ -42,13 +48,31 @@ struct PartCursor {
     at: usize,
     /// Label bytes of the series at `at`.
     key: Vec<u8>,
+    veil: Veil,
+}
+
+/// What a part has of a series.
+#[derive(Debug, Default)]
+struct Run {
+    columns: Columns,
+    /// Blocks that do not check.
+    lost: Vec<Lost>,
+}
+
+/// A block that cannot be served.
+#[derive(Debug)]
+struct Lost {
+    place: String,
+    from_ms: i64,
+    to_ms: i64,
 }
 
 impl PartCursor {
-    fn new(part: &Arc<Part>, matchers: &[Matcher]) -> Result<Self, ReadError> {
+    fn new(part: &Arc<Part>, matchers: &[Matcher], veil: Veil) -> Result<Self, ReadError> {
         let index = part.index().map_err(read_error)?;
         let found = resolve(&*index, matchers);
         let mut cursor = Self {
+            veil,
             part: Arc::clone(part),
             index,
             found,
@@ -102,15 +126,28 @@ impl PartCursor {
         Ok(blocks)
     }
 
-    /// The samples of this series in those blocks.
-    fn read(&self, range: (i64, i64), shared: &mut SharedTimes) -> Result<Columns, ReadError> {
-        let mut columns = Columns::default();
+    /// The samples of this series in those blocks that are not deleted.
+    fn read(
+        &self,
+        core: &Core,
+        range: (i64, i64),
+        shared: &mut SharedTimes,
+    ) -> Result<Run, ReadError> {
+        let mut run = Run::default();
         for block in self.blocks_in(range)? {
-            self.part
-                .read_block(&block, shared, &mut columns)
-                .map_err(read_error)?;
+            let place = match core.read_block(&self.part, &block, shared, &mut run.columns) {
+                Ok(()) => continue,
+                Err(PartError::Corrupt(place)) => place,
+                Err(error) => return Err(read_error(error)),
+            };
+            run.lost.push(Lost {
+                place,
+                from_ms: block.from_ms,
+                to_ms: block.to_ms,
+            });
         }
-        Ok(columns)
+        self.veil.cut(&self.key, &mut run.columns);
+        Ok(run)
     }
 }
 
@@ -133,9 +170,39 @@ struct Walk<'a> {
     memory: Vec<InMemory>,
     parts: Vec<PartCursor>,
     shared: SharedTimes,
+    /// What could not be read and was not yet said.
+    lost: VecDeque<ReadError>,
 }
 
+/// Blocks remembered as bad; more are found anew at each read.
+const QUARANTINED_MAX: usize = 1 << 16;
+
 impl Core {
+    /// Appends the samples of a block. One that does not check is remembered, and counted once.
+    fn read_block(
+        &self,
+        part: &Part,
+        block: &BlockEntry,
+        shared: &mut SharedTimes,
+        columns: &mut Columns,
+    ) -> Result<(), PartError> {
+        let id = (part.footer.sequence, block.position());
+        if let Some(place) = lock(&self.quarantined).get(&id) {
+            return Err(PartError::Corrupt(place.clone()));
+        }
+        let before = columns.len();
+        let read = part.read_block(block, shared, columns);
+        if let Err(PartError::Corrupt(place)) = &read {
+            columns.truncate(before);
+            let mut quarantined = lock(&self.quarantined);
+            if quarantined.len() < QUARANTINED_MAX && id.1 != (None, None) {
+                quarantined.insert(id, place.clone());
+            }
+            count(&self.counters.blocks_corrupt, 1);
+            tracing::error!(place, "a block does not check: it is quarantined, the rest is served");
+        }
+        read
+    }
     pub(crate) fn select(&self, selection: &Selection) -> Result<SeriesIter<'_>, ReadError> {
         if selection.matchers.is_empty() || selection.from_ms > selection.to_ms {
             return Ok(Box::new(std::iter::empty()));
@@ -153,6 +220,10 @@ impl Core {
         }
         let mut walk = Walk::new(self, selection)?;
         while let Some(key) = walk.next_key() {
+            // A summary has no place for a warning.
+            if let Some(error) = walk.lost.pop_front() {
+                return Err(error);
+            }
             let summary = match walk.headers_only(&key)? {
                 Some(summary) => Some(summary),
                 None => walk.read(&key)?.map(|series| Summary::of(&series.values)),
@@ -160,7 +231,7 @@ impl Core {
             let labels = Labels::from_bytes(&key);
             summaries.extend(labels.zip(summary).filter(|(_, s)| s.count > 0));
         }
-        Ok(summaries)
+        walk.lost.pop_front().map_or(Ok(summaries), Err)
     }
 
     fn view(&self) -> Arc<View> {
@@ -215,7 +286,8 @@ impl Core {
                 .iter()
                 .filter(|p| p.touches(query.from_ms, query.to_ms))
             {
-                labels_in_part(part, query, &mut found)?;
+                let veil = view.tombstones.over(&part.footer);
+                labels_in_part(part, query, &veil, &mut found)?;
             }
             Ok(found)
         })?;
@@ -290,6 +362,7 @@ fn any_of(source: &dyn Postings, query: &LabelQuery) -> Vec<u32> {
 fn labels_in_part(
     part: &Part,
     query: &LabelQuery,
+    veil: &Veil,
     found: &mut Vec<Labels>,
 ) -> Result<(), ReadError> {
     let index = part.index().map_err(read_error)?;
@@ -297,12 +370,20 @@ fn labels_in_part(
         place: format!("index of {}", part::name(part.footer.sequence)),
     };
     let whole = part.footer.from_ms >= query.from_ms && part.footer.to_ms <= query.to_ms;
+    let mut key = Vec::new();
     for series in any_of(&*index, query) {
-        let touches = whole || {
+        index.key(series, &mut key).ok_or_else(corrupt)?;
+        let hidden = veil.hidden(&key);
+        let touches = whole && hidden.is_empty() || {
             let blocks = index.blocks(series).ok_or_else(corrupt)?;
+            let deleted = |b: &BlockEntry| {
+                hidden
+                    .iter()
+                    .any(|(from, to)| *from <= b.from_ms && *to >= b.to_ms)
+            };
             blocks
                 .iter()
-                .any(|b| b.from_ms <= query.to_ms && b.to_ms >= query.from_ms)
+                .any(|b| b.from_ms <= query.to_ms && b.to_ms >= query.from_ms && !deleted(b))
         };
         if touches {
             found.push(index.labels(series).ok_or_else(corrupt)?);
@@ -325,6 +406,7 @@ impl<'a> Walk<'a> {
             memory: Vec::new(),
             parts: Vec::new(),
             shared: SharedTimes::default(),
+            lost: VecDeque::new(),
         };
         walk.resolve(None)?;
         Ok(walk)
@@ -344,6 +426,9 @@ impl<'a> Walk<'a> {
         }
         let mut blocks = Vec::new();
         for cursor in self.parts.iter().filter(|c| c.key() == Some(key)) {
+            if !cursor.veil.hidden(key).is_empty() {
+                return Ok(None);
+            }
             let of_part = cursor.blocks_in(range)?;
             blocks.extend(
                 of_part
@@ -365,8 +450,11 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let mut edge = Columns::default();
-            part.read_block(block, &mut self.shared, &mut edge)
-                .map_err(read_error)?;
+            match self.core.read_block(part, block, &mut self.shared, &mut edge) {
+                Ok(()) => {}
+                Err(PartError::Corrupt(_)) => return Ok(None),
+                Err(error) => return Err(read_error(error)),
+            }
             edge.clip(range.0, range.1);
             summary.join(&Summary::of(&edge.values));
         }
@@ -381,7 +469,7 @@ impl<'a> Walk<'a> {
     fn resolve(&mut self, start: Option<&[u8]>) -> Result<(), ReadError> {
         let matchers = &self.selection.matchers;
         let (from, to) = (self.selection.from_ms, self.selection.to_ms);
-        let (view, (memory, parts)) = self.core.consistently(|view, registry| {
+        let (view, (memory, parts, lost)) = self.core.consistently(|view, registry| {
             let found = resolve(registry, matchers);
             let in_memory = |id: &u32| {
                 let labels = registry.labels(*id).expect("the index knows series in use");
@@ -392,10 +480,19 @@ impl<'a> Walk<'a> {
             };
             let memory: Vec<InMemory> = found.iter().map(in_memory).collect();
             let touched = view.parts.iter().filter(|p| p.touches(from, to));
-            let parts = touched.map(|p| PartCursor::new(p, matchers));
-            Ok((memory, parts.collect::<Result<Vec<_>, _>>()?))
+            let (mut parts, mut lost) = (Vec::new(), Vec::new());
+            for part in touched {
+                match PartCursor::new(part, matchers, view.tombstones.over(&part.footer)) {
+                    Ok(cursor) => parts.push(cursor),
+                    Err(error @ ReadError::Corrupt { .. }) => lost.push(error),
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok((memory, parts, lost))
         })?;
         (self.view, self.memory, self.parts) = (view, memory, parts);
+        count(&self.core.counters.blocks_corrupt, lost.len() as u64);
+        self.lost.extend(lost);
         if let Some(start) = start {
             self.memory.retain(|m| m.labels.as_bytes() >= start);
             for cursor in &mut self.parts {
@@ -446,17 +543,26 @@ impl<'a> Walk<'a> {
             self.resolve(Some(key))?;
             memory = self.memory.pop_if(|m| m.labels.as_bytes() == key);
         }
-        let mut runs = Vec::new();
+        let mut runs: Vec<Columns> = Vec::new();
         let mut failed = None;
         for cursor in self.parts.iter_mut().filter(|c| c.key() == Some(key)) {
-            match cursor.read(range, &mut self.shared) {
-                Ok(run) => runs.push(run),
+            match cursor.read(self.core, range, &mut self.shared) {
+                Ok(run) => {
+                    for lost in run.lost {
+                        // What it may have overwritten is no answer.
+                        for older in &mut runs {
+                            older.cut(lost.from_ms, lost.to_ms);
+                        }
+                        let place = lost.place;
+                        self.lost.push_back(ReadError::Corrupt { place });
+                    }
+                    runs.push(run.columns);
+                }
                 Err(error) => failed = Some(error),
             }
             cursor.advance()?;
         }
         if let Some(error) = failed {
-            count(&self.core.counters.blocks_corrupt, 1);
             return Err(error);
         }
         runs.append(&mut in_memory);
@@ -483,13 +589,16 @@ impl Iterator for Walk<'_> {
     type Item = Result<Series, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while let Some(key) = self.next_key() {
+        loop {
+            if let Some(error) = self.lost.pop_front() {
+                return Some(Err(error));
+            }
+            let key = self.next_key()?;
             match self.read(&key) {
                 Ok(None) => {}
                 Ok(Some(series)) => return Some(Ok(series)),
                 Err(error) => return Some(Err(error)),
             }
         }
-        None
     }
 }

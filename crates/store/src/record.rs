@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// First byte of the payload: a batch.
-const BATCH: u8 = 1;
+pub(crate) const BATCH: u8 = 1;
 
 /// A batch on its way to the log.
 #[derive(Debug, Default)]

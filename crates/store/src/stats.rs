@@ -57,6 +57,12 @@ pub struct Stats {
     pub maintenance_failed: u64,
     /// Times the log was synced.
     pub syncs: u64,
+    /// Deletes that parts do not yet show by themselves.
+    pub tombstones: u64,
+    /// Parts rewritten without what was deleted.
+    pub parts_cleaned: u64,
+    /// Times the file of tombstones did not check: what was deleted may be visible again.
+    pub tombstones_corrupt: u64,
 }
 
 /// The counters behind [`Stats`].
@@ -74,6 +80,8 @@ pub(crate) struct Counters {
     pub(crate) merges: AtomicU64,
     pub(crate) maintenance_failed: AtomicU64,
     pub(crate) syncs: AtomicU64,
+    pub(crate) parts_cleaned: AtomicU64,
+    pub(crate) tombstones_corrupt: AtomicU64,
 }
 
 /// Adds to a counter.

@@ -14,7 +14,7 @@ use std::{
 };
 
 use model::{
-    AppendError, Appended, Batch, Clock, Durability, LabelQuery, Labels, Metadata, ReadError,
+    AppendError, Appended, Batch, Clock, Durability, LabelQuery, Labels, Matcher, Metadata, ReadError,
     SampleSink, Selection, SeriesIter, SeriesReader,
 };
 use thiserror::Error;
@@ -24,14 +24,17 @@ use crate::{
     ballast,
     compact::Upkeep,
     config::Config,
+    delete::DeleteError,
     disk::{Disk, RealDisk},
     head::{Frozen, Head},
     part::reader::Part,
+    read_only::ReadOnlyDisk,
     recover::{Found, NoFile, Replay, cannot, unless_full},
     registry::Registry,
     stats::{Counters, State, Stats, count},
     summary::Summary,
     sync::GroupCommit,
+    tombstones::Tombstones,
     wal::{self, Segment},
 };
 
@@ -72,12 +75,17 @@ pub(crate) struct Core {
     pub(crate) merging: Mutex<()>,
     pub(crate) view: Mutex<Arc<View>>,
     pub(crate) metadata: Mutex<BTreeMap<String, Metadata>>,
+    /// Blocks found bad, by part and position, with what is wrong.
+    pub(crate) quarantined: Mutex<Quarantined>,
     /// Newest time of any sample stored; `i64::MIN` when there is none.
     pub(crate) newest_ms: AtomicI64,
     pub(crate) closed: AtomicBool,
     state: AtomicU8,
     wake: (Mutex<()>, Condvar),
 }
+
+/// Bad blocks by part and by where their columns are.
+pub(crate) type Quarantined = BTreeMap<(u64, (Option<u64>, Option<u64>)), String>;
 
 /// What appends change, one at a time.
 #[derive(Debug)]
@@ -97,13 +105,15 @@ pub(crate) struct Writer {
 }
 
 /// Everything readers need beside the head; replaced as a whole.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct View {
     /// Freezes so far; a head of another generation belongs to another view.
     pub(crate) generation: u64,
     pub(crate) frozen: Vec<Arc<Frozen>>,
     /// In order of rank: of equal times the later part wins.
     pub(crate) parts: Vec<Arc<Part>>,
+    /// What is deleted and still in parts.
+    pub(crate) tombstones: Arc<Tombstones>,
 }
 
 /// Locks; a panic elsewhere does not spread.
@@ -128,15 +138,34 @@ impl Store {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
         let core = Arc::new(Core::open(disk, config, clock)?);
+        Ok(Self::start(core))
+    }
+
+    /// Opens what is in `dir` now to be read: without a lock and without a write, also while
+    /// another process has it open. Appends are refused.
+    pub fn open_read_only(dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let disk = ReadOnlyDisk::open(dir);
+        let disk = disk.map_err(cannot(&format!("read the directory {}", dir.display())))?;
+        let config = Config {
+            background: false,
+            ballast_bytes: 0,
+            ..Config::default()
+        };
+        let core = Arc::new(Core::open(Arc::new(disk), config, clock)?);
+        core.closed.store(true, Relaxed);
+        Ok(Self::start(core))
+    }
+
+    fn start(core: Arc<Core>) -> Self {
         let workers = if core.config.background {
             Core::spawn(&core)
         } else {
             Vec::new()
         };
-        Ok(Self {
+        Self {
             core,
             workers: Mutex::new(workers),
-        })
+        }
     }
 
     /// Makes everything appended so far durable and moves memory to parts.
@@ -152,6 +181,32 @@ impl Store {
             merges += 1;
         }
         Ok(merges)
+    }
+
+    /// Deletes the samples from `from_ms` to `to_ms`, both included, of series for which any list
+    /// of `any_of` holds whole. They are gone for readers when it returns, and for good: also
+    /// after a restart. Samples written later are visible, wherever in time they lie. Merges, or
+    /// [`Store::clean_tombstones`], take the space back.
+    pub fn delete(
+        &self,
+        any_of: &[Vec<Matcher>],
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<(), DeleteError> {
+        self.core.delete(any_of, from_ms, to_ms)
+    }
+
+    /// Rewrites every part that still holds deleted samples; how many. The store's own threads
+    /// do this, too, a part at a time.
+    pub fn clean_tombstones(&self) -> Result<u64, MaintainError> {
+        self.core.clean_tombstones(u64::MAX)
+    }
+
+    /// Makes a snapshot in the store's directory, `snapshots/NAME`, which is a store itself: all
+    /// that is acknowledged when the call begins, linked where possible, while samples go on
+    /// being appended. Without `with_log`, only what is in parts.
+    pub fn snapshot(&self, name: &str, with_log: bool) -> Result<(), MaintainError> {
+        self.core.snapshot(name, with_log)
     }
 
     /// Does what is due: sync, flush, one merge, retention, resuming after a full disk. The
@@ -274,8 +329,14 @@ impl Core {
             oldest: (replay.samples > 0).then(|| clock.monotonic()),
             buffer: Vec::new(),
         };
+        let graves = Tombstones::read(&*disk).map_err(cannot("read the tombstones"))?;
+        if let Some(at) = graves.damaged_at {
+            tracing::error!(at, "the tombstones do not check: deleted samples may be back");
+            count(&replay.counters.tombstones_corrupt, 1);
+        }
         let view = View {
             parts: settled.parts,
+            tombstones: Arc::new(graves.tombstones),
             ..View::default()
         };
         let core = Self {
@@ -296,6 +357,7 @@ impl Core {
             merging: Mutex::new(()),
             view: Mutex::new(Arc::new(view)),
             metadata: Mutex::new(replay.metadata),
+            quarantined: Mutex::default(),
             newest_ms: AtomicI64::new(replay.newest_ms),
             closed: AtomicBool::new(false),
             state: AtomicU8::new(State::Healthy as u8),
@@ -349,7 +411,9 @@ impl Core {
         if self.flush_is_due() {
             self.flush()?;
         }
-        self.merge_once()?;
+        if !self.merge_once()? {
+            self.clean_tombstones(1)?;
+        }
         self.forget()?;
         Ok(())
     }
@@ -471,6 +535,9 @@ impl Core {
             merges: read(&c.merges),
             maintenance_failed: read(&c.maintenance_failed),
             syncs: read(&c.syncs),
+            tombstones: view.tombstones.0.len() as u64,
+            parts_cleaned: read(&c.parts_cleaned),
+            tombstones_corrupt: read(&c.tombstones_corrupt),
         }
     }
 }

@@ -134,7 +134,9 @@ impl Evaluator<'_> {
         };
         for (count, series) in self.reader.select(&selection)?.enumerate() {
             self.budget.series(count + 1)?;
-            let series = series?;
+            let Some(series) = self.readable(series)? else {
+                continue;
+            };
             if wanted.only_negated && !wanted.is_info(&series.labels) {
                 continue;
             }

@@ -126,7 +126,10 @@ impl Evaluator<'_> {
         for (count, series) in self.reader.select(&selection)?.enumerate() {
             self.check_stop()?;
             self.budget.series(count + 1)?;
-            let series = RangeSeries::read(self.prepared(series?));
+            let Some(series) = self.readable(series)? else {
+                continue;
+            };
+            let series = RangeSeries::read(self.prepared(series));
             let _held = self.budget.hold(series.len(), 0)?;
             sink(&series, &span)?;
         }

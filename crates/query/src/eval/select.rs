@@ -44,7 +44,10 @@ impl Evaluator<'_> {
         for (count, series) in self.reader.select(&selection)?.enumerate() {
             self.check_stop()?;
             self.budget.series(count + 1)?;
-            let series = self.prepared(series?);
+            let Some(series) = self.readable(series)? else {
+                continue;
+            };
+            let series = self.prepared(series);
             let references = grid.times().map(reference);
             let row = if smoothed {
                 self.smooth(&series, grid, references, v)

@@ -57,7 +57,31 @@ impl EntryState {
 
 const HISTOGRAMS: u8 = 1;
 
+impl Place {
+    /// Bytes of the column, its checksum included.
+    pub(crate) fn bytes(&self) -> u64 {
+        match self {
+            Self::Inline(bytes) => bytes.len() as u64,
+            Self::Stored { bytes, .. } => *bytes as u64 + 4,
+        }
+    }
+
+    /// Where a stored column is in the file.
+    pub(crate) fn stored_at(&self) -> Option<u64> {
+        match self {
+            Self::Inline(_) => None,
+            Self::Stored { at, .. } => Some(*at),
+        }
+    }
+}
+
 impl BlockEntry {
+    /// Tells blocks of a part that can be damaged apart: where their columns are. Columns in the
+    /// index are under its checksum.
+    pub(crate) fn position(&self) -> (Option<u64>, Option<u64>) {
+        (self.values.stored_at(), self.times.stored_at())
+    }
+
     pub(crate) fn encode(&self, out: &mut Vec<u8>, state: &mut EntryState) {
         out.push(if self.kind == Kind::Histograms {
             HISTOGRAMS

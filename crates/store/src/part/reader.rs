@@ -155,6 +155,14 @@ impl Part {
         Ok(())
     }
 
+    /// Whether the bytes of a column are what was written.
+    pub(crate) fn check_column(&self, place: &Place) -> Result<(), PartError> {
+        match place {
+            Place::Inline(_) => Ok(()),
+            Place::Stored { at, bytes } => self.column(*at, *bytes).map(drop),
+        }
+    }
+
     /// A stored column whose checksum holds.
     fn column(&self, at: u64, bytes: usize) -> Result<Vec<u8>, PartError> {
         let end = at.checked_add(bytes as u64 + 4);
@@ -169,6 +177,13 @@ impl Part {
         }
         column.drain(..4);
         Ok(column)
+    }
+}
+
+impl Footer {
+    /// Reads a part's footer alone.
+    pub(crate) fn read(disk: &dyn Disk, sequence: u64) -> Result<Self, PartError> {
+        read_footer(&*disk.open(&name(sequence))?, sequence)
     }
 }
 

@@ -91,6 +91,11 @@ impl PartWriter {
         Ok(())
     }
 
+    /// Whether it has no series yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.index.series_count() == 0
+    }
+
     fn times(&mut self, bytes: &[u8]) -> io::Result<Place> {
         if bytes.len() <= INLINE_MAX {
             return Ok(Place::Inline(bytes.to_vec()));

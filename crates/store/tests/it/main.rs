@@ -5,6 +5,7 @@
 mod basics;
 mod crash;
 mod damage;
+mod delete;
 mod golden;
 mod model;
 mod sim_disk;

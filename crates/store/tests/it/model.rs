@@ -23,6 +23,10 @@ enum Op {
     Compact,
     Maintain,
     Reopen,
+    /// A delete: of a job, or of a metric; a range, minutes.
+    Delete(bool, u8, i32, i32),
+    /// Carries deletes out.
+    Clean,
     /// A range, minutes.
     Select(i32, i32),
 }
@@ -42,6 +46,9 @@ fn any_op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Compact),
         1 => Just(Op::Maintain),
         1 => Just(Op::Reopen),
+        1 => (any::<bool>(), 0u8..6, minutes.clone(), minutes.clone())
+            .prop_map(|(job, s, a, b)| Op::Delete(job, s, a, b)),
+        1 => Just(Op::Clean),
         3 => (minutes.clone(), minutes).prop_map(|(a, b)| Op::Select(a, b)),
     ]
 }
@@ -136,6 +143,22 @@ fn run(ops: &[Op]) {
                 drop(store);
                 store = open();
             }
+            Op::Delete(of_job, s, a, b) => {
+                let name = if *of_job { "job" } else { "__name__" };
+                let value = series(*s).get(name).unwrap().to_owned();
+                let (from, to) = (at(*a.min(b)), at(*a.max(b)));
+                let matchers = vec![vec![model::Matcher::equal(name, value.clone())]];
+                store.delete(&matchers, from, to).unwrap();
+                for (labels, samples) in &mut expected {
+                    if labels.get(name) == Some(&value) {
+                        samples.retain(|t, _| *t < from || *t > to);
+                    }
+                }
+            }
+            Op::Clean => {
+                store.clean_tombstones().unwrap();
+                assert_eq!(store.stats().tombstones, 0);
+            }
             Op::Select(a, b) => {
                 let (from, to) = (at(*a.min(b)), at(*a.max(b)));
                 check(
@@ -148,6 +171,8 @@ fn run(ops: &[Op]) {
         }
     }
     check(everything(&store), &expected, i64::MIN, i64::MAX);
+    let found = store::check(&disk, &mut |_, _| {}).unwrap();
+    assert_eq!(found.faults, []);
     let stats = store.stats();
     assert_eq!(
         (stats.wal_skipped, stats.wal_truncated, stats.blocks_corrupt),
