@@ -1,7 +1,9 @@
 //! The HTTP API: the route table, and what its handlers share.
 
+pub(crate) mod admin;
 pub(crate) mod control;
 pub(crate) mod convert;
+mod export;
 mod health;
 pub(crate) mod ingest;
 pub(crate) mod live;
@@ -42,6 +44,8 @@ pub(crate) struct App {
     pub(crate) live: Arc<Semaphore>,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) collector: collect::Handle,
+    /// `None` unless the configuration asks for it.
+    pub(crate) admin: Option<admin::Admin>,
     /// What senders push, and where it goes.
     pub(crate) receiver: collect::receive::Receiver,
     pub(crate) sink: ingest::PushSink,
@@ -78,6 +82,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let body_limit = DefaultBodyLimit::max(app.config.server.body_bytes_max);
     Router::new()
         .nest("/api/v1", prometheus_routes())
+        .nest("/api/v1/admin", admin::routes())
         .nest("/api/v1/loop", loop_routes())
         .route("/-/healthy", get(health::healthy))
         .route("/-/ready", get(health::ready))
@@ -108,6 +113,7 @@ fn prometheus_routes() -> Router<Arc<App>> {
         .route("/metadata", get(prometheus::metadata))
         .route("/write", post(ingest::remote_write))
         .route("/otlp/v1/metrics", post(ingest::otlp))
+        .route("/export", get(export::json_lines).post(export::json_lines))
         .route("/import", post(ingest::json_lines))
         .route("/import/csv", post(ingest::csv))
         .route(

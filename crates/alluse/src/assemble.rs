@@ -11,7 +11,7 @@ use store::Store;
 use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 
 use crate::{
-    api::{App, Reader, convert, ingest::PushSink},
+    api::{App, Reader, admin::Admin, convert, ingest::PushSink},
     capacity::Capacities,
     config::Config,
     driver::Driver,
@@ -154,7 +154,12 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         store: Arc::clone(&store) as _,
         mailbox: mailbox.clone(),
     };
+    let admin = config.server.admin_api.then(|| Admin {
+        store: Arc::clone(&store),
+        data: data.clone(),
+    });
     let app = App {
+        admin,
         queries: Arc::new(Semaphore::new(config.server.queries_max)),
         live: Arc::new(Semaphore::new(config.server.live_max)),
         config,

@@ -41,6 +41,13 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Ask a server a PromQL query.
     Query(QueryArgs),
+    /// Look after a store on disk: count, check, repair.
+    #[command(subcommand)]
+    Store(crate::store_cli::StoreCommand),
+    /// Copy all that a server keeps to a new folder, while it runs; or verify such a copy.
+    Backup(crate::backup::BackupArgs),
+    /// Make a data folder of a backup, every byte verified.
+    Restore(crate::backup::RestoreArgs),
     /// Look at a configuration.
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -44,6 +44,8 @@ pub(crate) struct Server {
     pub(crate) queries_max: usize,
     /// Pages listening to the live stream at once.
     pub(crate) live_max: usize,
+    /// Whether snapshots, deletes and backups can be asked for over HTTP.
+    pub(crate) admin_api: bool,
 }
 
 /// How much is kept, and how.
@@ -304,6 +306,7 @@ fn server(said: Section<'_, '_>) -> Server {
         query_samples_max: size(&said, "query_samples_max", 50_000_000, usize::MAX >> 8),
         queries_max: size(&said, "queries_max", 16, 1 << 10),
         live_max: size(&said, "live_max", 64, 1 << 14),
+        admin_api: said.flag("admin_api").unwrap_or(false),
         query_timeout: said
             .duration("query_timeout", Duration::from_millis(1)..=HOUR)
             .unwrap_or(Duration::from_secs(30)),

@@ -3,11 +3,13 @@
 mod api;
 mod ask;
 mod assemble;
+mod backup;
 mod capacity;
 mod cli;
 mod config;
 mod demo;
 mod driver;
+mod exchange;
 mod lifecycle;
 mod mailbox;
 mod measure;
@@ -17,6 +19,7 @@ mod report;
 mod serve;
 #[cfg(test)]
 mod simulation;
+mod store_cli;
 mod telemetry;
 mod trial;
 mod tuner;
@@ -39,6 +42,9 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Query(args) => ask::run(&args),
         Command::Optimize { method } => optimize::run(method),
+        Command::Backup(args) => backup::run(&args, cli.quiet),
+        Command::Restore(args) => backup::restore(&args, cli.quiet),
+        Command::Store(command) => store_cli::run(&command, cli.quiet),
         Command::Config(ConfigCommand::Check { file, json }) => serve::check(&file, json),
         Command::Completions { shell } => {
             let mut command = Cli::command();

@@ -56,6 +56,29 @@ impl Journal {
         Self::prepare(connection, path, settings)
     }
 
+    /// Copies the journal at `path` as it is at this moment to a new file `to`, also while another
+    /// process writes to it (`VACUUM INTO`, one read transaction). The copy is on disk, with its
+    /// name, only when the caller has synced it and its directory.
+    ///
+    /// # Errors
+    /// When the journal cannot be read, or `to` exists or cannot be written.
+    pub fn back_up(path: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<(), JournalError> {
+        let path = path.as_ref();
+        let connection = Connection::open_with_flags(
+            path,
+            rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )
+        .map_err(|source| open_failed(path, source))?;
+        connection
+            .busy_timeout(BUSY_WAIT)
+            .map_err(|source| open_failed(path, source))?;
+        let to = to.as_ref().to_string_lossy();
+        connection
+            .execute("VACUUM INTO ?1", [&*to])
+            .map_err(sql("copy the journal"))?;
+        Ok(())
+    }
+
     /// A journal that ends with the process, for simulations and tests.
     ///
     /// # Errors

@@ -199,7 +199,11 @@ fn check_segment(bytes: &[u8], segment: u64, last: bool, checked: &mut Checked) 
     let mut known = BTreeSet::new();
     scan(bytes, segment, &mut |at, item| match item {
         Item::Bad { bytes, what, torn } if torn && last => {
-            checked.note(&name, at, format!("{what}: {bytes} bytes, as a crash or a writer at work leaves them"));
+            checked.note(
+                &name,
+                at,
+                format!("{what}: {bytes} bytes, as a crash or a writer at work leaves them"),
+            );
         }
         Item::Bad { bytes, what, .. } => {
             let loss = Loss {
@@ -221,7 +225,12 @@ fn check_segment(bytes: &[u8], segment: u64, last: bool, checked: &mut Checked) 
                     times_ms: None,
                     samples: Some(unknown),
                 };
-                checked.fault(&name, at, "samples of series that are not introduced", Some(loss));
+                checked.fault(
+                    &name,
+                    at,
+                    "samples of series that are not introduced",
+                    Some(loss),
+                );
             }
         }
     });

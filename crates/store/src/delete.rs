@@ -12,10 +12,10 @@ use thiserror::Error;
 
 use crate::{
     compact::{MaintainError, Upkeep},
-    part::{self, reader::Part},
+    part::{self, reader::PartError},
     stats::count,
     store::{Core, View, lock},
-    tombstones::{PENDING_MAX, Tombstone, Tombstones, Veil},
+    tombstones::{PENDING_MAX, Tombstone, Tombstones},
     wal,
 };
 
@@ -124,11 +124,28 @@ impl Core {
             let mut at_work = Vec::new();
             let mut dirty = None;
             for part in &view.parts {
-                let of_part = self.at_work(part, &view.tombstones.over(&part.footer))?;
-                if !of_part.is_empty() && !damaged.contains(&part.footer.sequence) {
-                    dirty.get_or_insert(part);
+                let veil = view.tombstones.over(&part.footer);
+                if damaged.contains(&part.footer.sequence) {
+                    at_work.extend(veil.0);
+                    continue;
                 }
-                at_work.extend(of_part);
+                match veil.at_work(part) {
+                    Ok(of_part) => {
+                        if !of_part.is_empty() {
+                            dirty.get_or_insert(part);
+                        }
+                        at_work.extend(of_part);
+                    }
+                    Err(error @ PartError::Io(_)) => {
+                        return Err(self.part_failed("a part to clean", error));
+                    }
+                    // As a merge has it: nothing of a damaged part is dropped.
+                    Err(error @ PartError::Corrupt(_)) => {
+                        drop(self.part_failed("a part to clean", error));
+                        lock(&self.upkeep).damaged.push(part.footer.sequence);
+                        at_work.extend(veil.0);
+                    }
+                }
             }
             match dirty {
                 Some(part) if rewritten < most => {
@@ -143,16 +160,6 @@ impl Core {
                 }
             }
         }
-    }
-
-    fn at_work(&self, part: &Part, veil: &Veil) -> Result<Vec<Arc<Tombstone>>, MaintainError> {
-        if veil.is_empty() {
-            return Ok(Vec::new());
-        }
-        let index = part
-            .index()
-            .map_err(|e| self.part_failed("an index to clean", e))?;
-        Ok(veil.at_work(&index).cloned().collect())
     }
 
     /// Drops the tombstones of `known` that are not among `at_work`. Parts removed before have to

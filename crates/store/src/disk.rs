@@ -89,9 +89,9 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
     )
 }
 
-/// The operating system's file system.
+/// A directory of the operating system's file system.
 #[derive(Debug)]
-pub(crate) struct RealDisk {
+pub struct RealDisk {
     dir: PathBuf,
     /// Keeps other processes out for as long as it is open; `None` for a directory that is only
     /// read, or that nobody else knows of.
@@ -103,7 +103,7 @@ pub(crate) const LOCK_NAME: &str = "LOCK";
 
 impl RealDisk {
     /// Opens or creates the directory, and locks it against other processes.
-    pub(crate) fn new(dir: &Path) -> io::Result<Self> {
+    pub fn new(dir: &Path) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         if let Some(parent) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
             sync_directory(parent)?;

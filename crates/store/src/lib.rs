@@ -56,7 +56,7 @@ mod wal;
 pub use check::{Checked, Fault, Loss, check};
 pub use config::Config;
 pub use delete::DeleteError;
-pub use disk::{Disk, ReadFile, Taken, WriteFile};
+pub use disk::{Disk, ReadFile, RealDisk, Taken, WriteFile};
 pub use read_only::ReadOnlyDisk;
 pub use repair::{Action, Repaired, repair};
 pub use stats::{State, Stats};

@@ -199,7 +199,10 @@ impl Core {
                 quarantined.insert(id, place.clone());
             }
             count(&self.counters.blocks_corrupt, 1);
-            tracing::error!(place, "a block does not check: it is quarantined, the rest is served");
+            tracing::error!(
+                place,
+                "a block does not check: it is quarantined, the rest is served"
+            );
         }
         read
     }
@@ -450,7 +453,10 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let mut edge = Columns::default();
-            match self.core.read_block(part, block, &mut self.shared, &mut edge) {
+            match self
+                .core
+                .read_block(part, block, &mut self.shared, &mut edge)
+            {
                 Ok(()) => {}
                 Err(PartError::Corrupt(_)) => return Ok(None),
                 Err(error) => return Err(read_error(error)),

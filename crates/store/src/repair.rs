@@ -94,14 +94,18 @@ impl<'a> Work<'a> {
                 // Its floor may be too high for what is lost of it: the whole log is replayed.
                 Err((_, edits)) => {
                     for edit in edits {
-                        contents.metadata.extend(
-                            edit.metadata.into_iter().map(|m| (m.family.clone(), m)),
-                        );
+                        contents
+                            .metadata
+                            .extend(edit.metadata.into_iter().map(|m| (m.family.clone(), m)));
                     }
                 }
             }
         }
-        let next_part = on_disk.iter().chain(&contents.parts).max().map_or(1, |n| n + 1);
+        let next_part = on_disk
+            .iter()
+            .chain(&contents.parts)
+            .max()
+            .map_or(1, |n| n + 1);
         contents.parts = on_disk;
         Ok(Self {
             disk,
@@ -120,7 +124,10 @@ impl<'a> Work<'a> {
         let (what, kept) = if let Some(sequence) = part::number(&file) {
             self.part(sequence)?
         } else if let Some(segment) = wal::number(&file) {
-            ("written anew without its bad records", self.segment(&file, segment)?)
+            (
+                "written anew without its bad records",
+                self.segment(&file, segment)?,
+            )
         } else if file == tombstones::NAME {
             let found = Tombstones::read(self.disk)?;
             if self.apply {
@@ -268,12 +275,7 @@ fn each_series(
 }
 
 /// Appends a record's frame, less the samples whose series is not known; samples in it.
-fn put_known(
-    out: &mut Vec<u8>,
-    mut record: Incoming,
-    frame: &[u8],
-    known: &BTreeSet<u32>,
-) -> u64 {
+fn put_known(out: &mut Vec<u8>, mut record: Incoming, frame: &[u8], known: &BTreeSet<u32>) -> u64 {
     let before = record.floats.len() + record.histograms.len();
     record.floats.retain(|(id, ..)| known.contains(id));
     record.histograms.retain(|(id, ..)| known.contains(id));
@@ -296,7 +298,10 @@ fn put_known(
 fn reason(faults: &[Fault]) -> String {
     let mut text = String::new();
     for fault in faults {
-        text.push_str(&format!("{} at byte {}: {}\n", fault.file, fault.at, fault.what));
+        text.push_str(&format!(
+            "{} at byte {}: {}\n",
+            fault.file, fault.at, fault.what
+        ));
     }
     text
 }

@@ -45,7 +45,14 @@ pub(crate) fn scan(bytes: &[u8], segment: u64, each: &mut dyn FnMut(u64, Item<'_
     let head = wal::MAGIC.len();
     if bytes.get(..head) != Some(wal::MAGIC) {
         let known = head.min(bytes.len());
-        each(0, bad(known, "not a log segment, or of another version", bytes.len() < head));
+        each(
+            0,
+            bad(
+                known,
+                "not a log segment, or of another version",
+                bytes.len() < head,
+            ),
+        );
     }
     let mut at = head;
     let mut first = true;
@@ -61,7 +68,10 @@ pub(crate) fn scan(bytes: &[u8], segment: u64, each: &mut dyn FnMut(u64, Item<'_
         match Incoming::decode(payload) {
             _ if numbered => {}
             Some(record) => each(at as u64, Item::Batch(record, &rest[..length])),
-            None => each(at as u64, bad(length, "a record that cannot be read", false)),
+            None => each(
+                at as u64,
+                bad(length, "a record that cannot be read", false),
+            ),
         }
         first = false;
         at += length;

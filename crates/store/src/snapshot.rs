@@ -67,7 +67,10 @@ fn take<'a>(
     (segment, bytes): (u64, u64),
 ) -> Option<Taken<'a>> {
     if let Some(number) = part::number(name) {
-        return contents.parts.contains(&number).then_some(Taken::Link(name));
+        return contents
+            .parts
+            .contains(&number)
+            .then_some(Taken::Link(name));
     }
     if let Some(number) = wal::number(name) {
         let wanted = (contents.wal_floor..=segment).contains(&number);

@@ -14,8 +14,8 @@ use std::{
 };
 
 use model::{
-    AppendError, Appended, Batch, Clock, Durability, LabelQuery, Labels, Matcher, Metadata, ReadError,
-    SampleSink, Selection, SeriesIter, SeriesReader,
+    AppendError, Appended, Batch, Clock, Durability, LabelQuery, Labels, Matcher, Metadata,
+    ReadError, SampleSink, Selection, SeriesIter, SeriesReader,
 };
 use thiserror::Error;
 
@@ -331,7 +331,10 @@ impl Core {
         };
         let graves = Tombstones::read(&*disk).map_err(cannot("read the tombstones"))?;
         if let Some(at) = graves.damaged_at {
-            tracing::error!(at, "the tombstones do not check: deleted samples may be back");
+            tracing::error!(
+                at,
+                "the tombstones do not check: deleted samples may be back"
+            );
             count(&replay.counters.tombstones_corrupt, 1);
         }
         let view = View {

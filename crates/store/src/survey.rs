@@ -94,7 +94,9 @@ pub fn survey(disk: &dyn Disk, progress: &mut dyn FnMut(u64, u64)) -> Result<Sur
     let counters = Counters::default();
     let found = Found::new(disk, &files, &counters)?;
     let mut count = Count::default();
-    let damaged = counters.parts_quarantined.load(std::sync::atomic::Ordering::Relaxed);
+    let damaged = counters
+        .parts_quarantined
+        .load(std::sync::atomic::Ordering::Relaxed);
     count.survey.damaged = damaged;
     let logs: Vec<_> = files
         .iter()
@@ -114,7 +116,10 @@ pub fn survey(disk: &dyn Disk, progress: &mut dyn FnMut(u64, u64)) -> Result<Sur
         progress(done, all);
     }
     for (segment, name, bytes) in logs {
-        count.segment(&load(disk, name).map_err(cannot(format!("read {name}")))?, segment);
+        count.segment(
+            &load(disk, name).map_err(cannot(format!("read {name}")))?,
+            segment,
+        );
         done += bytes;
         progress(done, all);
     }
@@ -186,7 +191,9 @@ impl Count {
                 let floats = record.floats.iter().map(|(id, t, _)| (*id, *t));
                 let places = floats.chain(record.histograms.iter().map(|(id, t, _)| (*id, *t)));
                 for (id, time_ms) in places {
-                    let Some(labels) = known.get(&id) else { continue };
+                    let Some(labels) = known.get(&id) else {
+                        continue;
+                    };
                     self.survey.samples += 1;
                     self.survey.samples_wal += 1;
                     let day = time_ms.div_euclid(DAY_MS);

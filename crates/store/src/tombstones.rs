@@ -5,8 +5,8 @@
 //! what is hidden, so a merged part may be asked the same question again without harm; when no
 //! part holds anything hidden the tombstone is dropped.
 //!
-//! The file (every byte in `docs/formats/tombstones.md`) is a magic and a frame a tombstone,
-//! written anew and renamed at each change. It stands beside the MANIFEST so that a manifest
+//! The file (every byte in `docs/formats/tombstones.md`) is a magic, a frame that says how many
+//! tombstones follow, so that a cut between two is seen, and a frame each; it is written anew and renamed at each change. It stands beside the MANIFEST so that a manifest
 //! rebuilt from the parts does not bring deleted samples back.
 
 use std::{io, sync::Arc};
@@ -18,7 +18,11 @@ use crate::{
     disk::{Disk, ReadFile},
     labels_index::resolve,
     log::{Frames, Next, put_frame},
-    part::{Footer, index::Index},
+    part::{
+        Footer,
+        index::Index,
+        reader::{Part, PartError, SharedTimes},
+    },
     varint::{Reader, put_bytes, put_i64, put_u64},
 };
 
@@ -50,6 +54,28 @@ impl Tombstone {
     fn matches(&self, labels: &Labels) -> bool {
         let holds = |m: &Matcher| m.matches(labels.get(&m.name).unwrap_or_default());
         self.matchers.iter().all(holds)
+    }
+
+    /// Whether a sample of a series of the part lies within. A block may span a hole, so that its
+    /// header alone does not say.
+    fn hides(&self, part: &Part, index: &Index, series: u32) -> Result<bool, PartError> {
+        let blocks = index.blocks(series).unwrap_or_default();
+        let within = |time_ms: i64| (self.from_ms..=self.to_ms).contains(&time_ms);
+        let touched = blocks
+            .iter()
+            .filter(|b| b.from_ms <= self.to_ms && b.to_ms >= self.from_ms);
+        for block in touched {
+            if within(block.from_ms) || within(block.to_ms) {
+                return Ok(true);
+            }
+            let mut columns = Columns::default();
+            part.read_block(block, &mut SharedTimes::default(), &mut columns)?;
+            let next = columns.times.partition_point(|t| *t < self.from_ms);
+            if columns.times.get(next).is_some_and(|t| within(*t)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -131,10 +157,18 @@ impl Tombstones {
             found.damaged_at = Some(0);
             return Ok(found);
         };
+        let count = match frames.next()? {
+            Next::Payload(payload) => Reader::new(payload).u64(),
+            Next::End | Next::Damage => None,
+        };
         loop {
             let at = frames.at();
             let tombstone = match frames.next()? {
-                Next::End => return Ok(found),
+                Next::End => {
+                    let whole = count == Some(found.tombstones.0.len() as u64);
+                    found.damaged_at = (!whole).then_some(at);
+                    return Ok(found);
+                }
                 Next::Payload(payload) => Tombstone::decode(payload),
                 Next::Damage => None,
             };
@@ -159,6 +193,7 @@ impl Tombstones {
             };
         }
         let mut bytes = MAGIC.to_vec();
+        put_frame(&mut bytes, |out| put_u64(out, self.0.len() as u64));
         for tombstone in &self.0 {
             put_frame(&mut bytes, |out| tombstone.encode(out));
         }
@@ -172,7 +207,7 @@ impl Tombstones {
 
 /// The tombstones over one part.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Veil(Vec<Arc<Tombstone>>);
+pub(crate) struct Veil(pub(crate) Vec<Arc<Tombstone>>);
 
 impl Veil {
     pub(crate) fn is_empty(&self) -> bool {
@@ -198,22 +233,22 @@ impl Veil {
         }
     }
 
-    /// Which of these hide something that is in the part.
-    pub(crate) fn at_work<'a>(
-        &'a self,
-        index: &'a Index,
-    ) -> impl Iterator<Item = &'a Arc<Tombstone>> {
-        self.0.iter().filter(|tombstone| {
-            let hides = |series: u32| {
-                // Blocks that cannot be read are for the check to find; they hold samples.
-                index.blocks(series).is_none_or(|blocks| {
-                    blocks
-                        .iter()
-                        .any(|b| b.from_ms <= tombstone.to_ms && b.to_ms >= tombstone.from_ms)
-                })
-            };
-            resolve(index, &tombstone.matchers).into_iter().any(hides)
-        })
+    /// Which of these hide samples that are in the part.
+    pub(crate) fn at_work(&self, part: &Part) -> Result<Vec<Arc<Tombstone>>, PartError> {
+        let mut at_work = Vec::new();
+        if self.is_empty() {
+            return Ok(at_work);
+        }
+        let index = part.index()?;
+        for tombstone in &self.0 {
+            for series in resolve(&*index, &tombstone.matchers) {
+                if tombstone.hides(part, &index, series)? {
+                    at_work.push(Arc::clone(tombstone));
+                    break;
+                }
+            }
+        }
+        Ok(at_work)
     }
 }
 

@@ -11,6 +11,7 @@ mod crash;
 mod demo;
 mod disk;
 mod doors;
+mod keep;
 mod refusals;
 mod serve;
 mod tuning;

@@ -131,7 +131,7 @@ impl Params {
 }
 
 /// The matchers of a plain selector such as `up{job="a"}`.
-fn selector(text: &str) -> Result<Vec<Matcher>, ApiError> {
+pub(crate) fn selector(text: &str) -> Result<Vec<Matcher>, ApiError> {
     let expression = query::parse(text)
         .map_err(|e| ApiError::bad(format!("invalid parameter \"match[]\": {e}")))?;
     match expression {

@@ -132,6 +132,13 @@ impl<'t, 'i> Section<'t, 'i> {
         })
     }
 
+    /// True or false.
+    pub(crate) fn flag(&self, key: &'static str) -> Option<bool> {
+        self.read(key, |v| {
+            v.as_bool().ok_or_else(|| expected("true or false", v))
+        })
+    }
+
     /// A text that must be there.
     pub(crate) fn required_text(&self, key: &'static str) -> String {
         let present = self

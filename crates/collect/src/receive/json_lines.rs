@@ -3,9 +3,11 @@
 //! `{"metric":{"__name__":"up","job":"a"},"values":[1,0],"timestamps":[1700000000000,…]}`, or with
 //! one sample `"value"` and `"timestamp"`. Times are milliseconds; a sample without one is now.
 //! Values JSON has no number for are the texts `"NaN"`, `"Infinity"`, `"-Infinity"`; null is NaN.
+//! Native histograms, each with its time, are under `"histograms"`, as our own exports write them.
 
 use std::{borrow::Cow, fmt};
 
+use model::{Histogram, ResetHint, Span};
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
@@ -48,8 +50,71 @@ struct Line<'a> {
     values: Vec<Number>,
     #[serde(default)]
     timestamps: Vec<i64>,
+    #[serde(default)]
+    histograms: Vec<TimedHistogram>,
     value: Option<Number>,
     timestamp: Option<i64>,
+}
+
+/// A native histogram and its time, ms.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TimedHistogram {
+    timestamp: i64,
+    schema: i32,
+    zero_threshold: Number,
+    zero_count: Number,
+    count: Number,
+    sum: Number,
+    positive_spans: Vec<(i32, u32)>,
+    positive_buckets: Vec<Number>,
+    negative_spans: Vec<(i32, u32)>,
+    negative_buckets: Vec<Number>,
+    custom_values: Vec<Number>,
+    reset_hint: Hint,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Hint {
+    Unknown,
+    Reset,
+    NotReset,
+    Gauge,
+}
+
+impl TimedHistogram {
+    /// The histogram; `None` if its spans do not say as many buckets as there are.
+    fn read(self) -> Option<(i64, Histogram)> {
+        let buckets = |spans: &[(i32, u32)]| spans.iter().map(|s| u64::from(s.1)).sum::<u64>();
+        let sound = buckets(&self.positive_spans) == self.positive_buckets.len() as u64
+            && buckets(&self.negative_spans) == self.negative_buckets.len() as u64;
+        sound.then_some(())?;
+        let spans = |list: Vec<(i32, u32)>| {
+            let span = |(offset, length)| Span { offset, length };
+            list.into_iter().map(span).collect()
+        };
+        let floats = |list: Vec<Number>| list.into_iter().map(|n| n.0).collect();
+        let histogram = Histogram {
+            schema: self.schema,
+            zero_threshold: self.zero_threshold.0,
+            zero_count: self.zero_count.0,
+            count: self.count.0,
+            sum: self.sum.0,
+            positive_spans: spans(self.positive_spans),
+            positive_buckets: floats(self.positive_buckets),
+            negative_spans: spans(self.negative_spans),
+            negative_buckets: floats(self.negative_buckets),
+            custom_values: floats(self.custom_values),
+            reset_hint: match self.reset_hint {
+                Hint::Unknown => ResetHint::Unknown,
+                Hint::Reset => ResetHint::Reset,
+                Hint::NotReset => ResetHint::NotReset,
+                Hint::Gauge => ResetHint::Gauge,
+            },
+        };
+        Some((self.timestamp, histogram))
+    }
 }
 
 fn read_line(line: &str, now_ms: i64, intake: &mut Intake<'_>) -> Result<Result<(), Fault>, Stop> {
@@ -61,7 +126,8 @@ fn read_line(line: &str, now_ms: i64, intake: &mut Intake<'_>) -> Result<Result<
         line.timestamps
             .push(line.timestamp.take().unwrap_or(now_ms));
     }
-    if line.values.is_empty() || line.timestamp.is_some() {
+    let no_values = line.values.is_empty() && line.histograms.is_empty();
+    if no_values || line.timestamp.is_some() {
         return Ok(Err(Fault::NoValues));
     }
     if line.values.len() != line.timestamps.len() {
@@ -73,6 +139,12 @@ fn read_line(line: &str, now_ms: i64, intake: &mut Intake<'_>) -> Result<Result<
     };
     for (time_ms, value) in line.timestamps.iter().zip(&line.values) {
         intake.float(labels.clone(), *time_ms, value.0)?;
+    }
+    for histogram in line.histograms {
+        let Some((time_ms, histogram)) = histogram.read() else {
+            return Ok(Err(Fault::Syntax));
+        };
+        intake.histogram(labels.clone(), time_ms, histogram)?;
     }
     Ok(Ok(()))
 }

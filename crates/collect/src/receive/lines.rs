@@ -39,8 +39,16 @@ pub(super) fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
     pairs.rfind(|(key, _)| *key == name).map(|pair| pair.1)
 }
 
-/// A float as text formats write it: NaN and infinities by their usual names.
+/// A float as text formats write it: NaN and infinities by their usual names, a NaN that is not
+/// the usual one as `NaN:` and its 16 hexadecimal digits, as our own exports have it.
 pub(super) fn float(text: &str) -> Option<f64> {
+    if let Some(digits) = text
+        .strip_prefix("NaN:")
+        .filter(|digits| digits.len() == 16)
+    {
+        let value = f64::from_bits(u64::from_str_radix(digits, 16).ok()?);
+        return value.is_nan().then_some(value);
+    }
     // `parse` would also take "infinity" and "nan" with any sign; all are what they say.
     let plain = !text.is_empty() && !text.starts_with(char::is_whitespace);
     plain.then(|| text.parse().ok()).flatten()

@@ -21,7 +21,9 @@ fn of_job(job: &str) -> Vec<Vec<Matcher>> {
 fn times_of(store: &Store, labels: &Labels) -> Vec<i64> {
     let all = everything(store);
     let found = all.iter().find(|s| s.labels == *labels);
-    found.map_or_else(Vec::new, |s| s.times_ms.iter().map(|t| t - START_MS).collect())
+    found.map_or_else(Vec::new, |s| {
+        s.times_ms.iter().map(|t| t - START_MS).collect()
+    })
 }
 
 fn filled(disk: &SimDisk) -> Store {
@@ -41,7 +43,9 @@ fn what_is_deleted_is_gone_from_memory_and_parts_and_stays_gone() {
     let disk = SimDisk::default();
     let store = filled(&disk);
     let (a, b) = (labels("up", "a"), labels("up", "b"));
-    store.delete(&of_job("a"), START_MS + 2, START_MS + 7).unwrap();
+    store
+        .delete(&of_job("a"), START_MS + 2, START_MS + 7)
+        .unwrap();
     let check = |store: &Store| {
         assert_eq!(times_of(store, &a), [0, 1, 8, 9]);
         assert_eq!(times_of(store, &b), (0..10).collect::<Vec<_>>());
@@ -52,7 +56,10 @@ fn what_is_deleted_is_gone_from_memory_and_parts_and_stays_gone() {
     assert_eq!(store.stats().tombstones, 1);
     check(&store);
     assert_eq!(store.clean_tombstones().unwrap(), 2);
-    assert_eq!((store.stats().tombstones, store.stats().part_samples), (0, 14));
+    assert_eq!(
+        (store.stats().tombstones, store.stats().part_samples),
+        (0, 14)
+    );
     check(&store);
     drop(store);
     check(&open(&disk));
@@ -79,6 +86,24 @@ fn samples_written_after_a_delete_are_visible_within_its_range() {
 }
 
 #[test]
+fn a_hole_within_a_block_is_carried_out_once() {
+    let disk = SimDisk::default();
+    let store = open(&disk);
+    let a = labels("up", "a");
+    for i in 0..100 {
+        append(&store, &[(&a, START_MS + i, 1.0)]);
+    }
+    store
+        .delete(&of_job("a"), START_MS + 40, START_MS + 59)
+        .unwrap();
+    assert_eq!(store.clean_tombstones().unwrap(), 1);
+    assert_eq!(
+        (store.stats().tombstones, store.stats().part_samples),
+        (0, 80)
+    );
+}
+
+#[test]
 fn a_part_of_which_nothing_is_left_goes() {
     let disk = SimDisk::default();
     let store = filled(&disk);
@@ -88,7 +113,12 @@ fn a_part_of_which_nothing_is_left_goes() {
     store.clean_tombstones().unwrap();
     assert_eq!((store.stats().parts, store.stats().tombstones), (0, 0));
     let files = disk.names();
-    assert!(!files.iter().any(|(n, _)| n.ends_with(".prt") || n == "TOMBSTONES"), "{files:?}");
+    assert!(
+        !files
+            .iter()
+            .any(|(n, _)| n.ends_with(".prt") || n == "TOMBSTONES"),
+        "{files:?}"
+    );
     drop(store);
     assert!(everything(&open(&disk)).is_empty());
 }
@@ -101,7 +131,10 @@ fn upkeep_carries_deletes_out_by_itself() {
     for _ in 0..3 {
         store.maintain().unwrap();
     }
-    assert_eq!((store.stats().tombstones, store.stats().part_samples), (0, 19));
+    assert_eq!(
+        (store.stats().tombstones, store.stats().part_samples),
+        (0, 19)
+    );
 }
 
 #[test]
@@ -158,9 +191,21 @@ fn power_cut(seed: u64) {
     let after = disk.crashed(&mut random);
     let store = open(&after);
     let left = times_of(&store, &labels("up", "a")).len();
-    assert!(left == 0 || !deleted && left == 10, "seed {seed}: {left} left, deleted {deleted}");
-    assert_eq!(times_of(&store, &labels("up", "b")).len(), 10, "seed {seed}");
-    assert!(store::check(&after, &mut |_, _| {}).unwrap().faults.is_empty());
+    assert!(
+        left == 0 || !deleted && left == 10,
+        "seed {seed}: {left} left, deleted {deleted}"
+    );
+    assert_eq!(
+        times_of(&store, &labels("up", "b")).len(),
+        10,
+        "seed {seed}"
+    );
+    assert!(
+        store::check(&after, &mut |_, _| {})
+            .unwrap()
+            .faults
+            .is_empty()
+    );
 }
 
 #[test]

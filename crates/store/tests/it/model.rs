@@ -27,6 +27,8 @@ enum Op {
     Delete(bool, u8, i32, i32),
     /// Carries deletes out.
     Clean,
+    /// A snapshot, and on with it in the store's place.
+    Restore,
     /// A range, minutes.
     Select(i32, i32),
 }
@@ -49,6 +51,7 @@ fn any_op() -> impl Strategy<Value = Op> {
         1 => (any::<bool>(), 0u8..6, minutes.clone(), minutes.clone())
             .prop_map(|(job, s, a, b)| Op::Delete(job, s, a, b)),
         1 => Just(Op::Clean),
+        1 => Just(Op::Restore),
         3 => (minutes.clone(), minutes).prop_map(|(a, b)| Op::Select(a, b)),
     ]
 }
@@ -84,7 +87,7 @@ fn check(found: Vec<model::Series>, expected: &Expected, from: i64, to: i64) {
 }
 
 fn run(ops: &[Op]) {
-    let disk = SimDisk::default();
+    let mut disk = SimDisk::default();
     let clock = HandClock::new();
     let config = Config {
         chunk_samples: 16,
@@ -93,7 +96,7 @@ fn run(ops: &[Op]) {
         idle_flushes: 0,
         ..quiet()
     };
-    let open = || {
+    let open = |disk: &SimDisk| {
         Store::open_on(
             std::sync::Arc::new(disk.clone()),
             config.clone(),
@@ -101,7 +104,7 @@ fn run(ops: &[Op]) {
         )
         .unwrap()
     };
-    let mut store = open();
+    let mut store = open(&disk);
     let mut expected = Expected::new();
     let write = |store: &Store, samples: &[(u8, i64, f64)], expected: &mut Expected| {
         let sets: Vec<Labels> = samples.iter().map(|(s, ..)| series(*s)).collect();
@@ -141,7 +144,16 @@ fn run(ops: &[Op]) {
             }
             Op::Reopen => {
                 drop(store);
-                store = open();
+                store = open(&disk);
+            }
+            Op::Restore => {
+                store.snapshot("one", true).unwrap();
+                let snapshot = disk.snapshot_of("one");
+                // What comes after it is not in it.
+                append(&store, &[(&series(0), START_MS, 77.0)]);
+                drop(store);
+                disk = snapshot;
+                store = open(&disk);
             }
             Op::Delete(of_job, s, a, b) => {
                 let name = if *of_job { "job" } else { "__name__" };

@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use store::{Disk, ReadFile, WriteFile};
+use store::{Disk, ReadFile, Taken, WriteFile};
 
 /// SplitMix64: a seed gives the same faults every time.
 #[derive(Debug, Clone)]
@@ -60,6 +60,10 @@ struct State {
     changes: Vec<Change>,
     next: FileId,
     faults: Faults,
+    /// Snapshots by name.
+    snapshots: BTreeMap<String, SimDisk>,
+    /// Files put in quarantine, with the reason.
+    quarantine: Vec<(String, String, Vec<u8>)>,
     /// Operations that change something, since the start.
     operations: u64,
 }
@@ -89,6 +93,13 @@ impl SimDisk {
 
     pub(crate) fn operations(&self) -> u64 {
         self.0.lock().unwrap().operations
+    }
+
+    fn bytes(&self, name: &str, most: u64) -> io::Result<Vec<u8>> {
+        let file = self.open(name)?;
+        let mut bytes = vec![0; file.bytes().min(most) as usize];
+        file.read_at(0, &mut bytes)?;
+        Ok(bytes)
     }
 
     pub(crate) fn used(&self) -> u64 {
@@ -152,6 +163,16 @@ impl SimDisk {
             ..State::default()
         };
         Self(Arc::new(Mutex::new(copy)))
+    }
+
+    /// A snapshot made before.
+    pub(crate) fn snapshot_of(&self, name: &str) -> Self {
+        self.0.lock().unwrap().snapshots[name].copy()
+    }
+
+    /// What was put in quarantine: name, reason, bytes.
+    pub(crate) fn quarantined(&self) -> Vec<(String, String, Vec<u8>)> {
+        self.0.lock().unwrap().quarantine.clone()
     }
 
     pub(crate) fn names(&self) -> Vec<(String, u64)> {
@@ -287,6 +308,32 @@ impl Disk for SimDisk {
             state.synced_names = state.names.clone();
             state.changes.clear();
         }
+        Ok(())
+    }
+
+    fn snapshot(&self, name: &str, files: &[Taken<'_>]) -> io::Result<()> {
+        self.0.lock().unwrap().step()?;
+        let taken = Self::default();
+        for file in files {
+            let (name, bytes) = match file {
+                Taken::Link(name) => (name, self.bytes(name, u64::MAX)?),
+                Taken::Copy(name, most) => (name, self.bytes(name, *most)?),
+                Taken::Bytes(name, bytes) => (name, bytes.clone()),
+            };
+            let file = taken.create(name)?;
+            file.append(&bytes)?;
+            file.sync()?;
+        }
+        taken.sync_dir()?;
+        self.0.lock().unwrap().snapshots.insert(name.into(), taken);
+        Ok(())
+    }
+
+    fn quarantine(&self, name: &str, reason: &str) -> io::Result<()> {
+        let bytes = self.bytes(name, u64::MAX)?;
+        let mut state = self.0.lock().unwrap();
+        state.step()?;
+        state.quarantine.push((name.into(), reason.into(), bytes));
         Ok(())
     }
 }
