@@ -80,6 +80,10 @@ pub(crate) enum Note<'a> {
         metric: &'a str,
     },
     BoundsReconciled(Operation),
+    /// Of some of the time only roll-ups are left.
+    RolledUp {
+        every_ms: i64,
+    },
 }
 
 /// What was being done with histograms.
@@ -111,7 +115,8 @@ impl Note<'_> {
             | Self::QuantileNan { .. }
             | Self::QuantileSkewed { .. }
             | Self::FractionNan { .. }
-            | Self::BoundsReconciled(_) => Severity::Info,
+            | Self::BoundsReconciled(_)
+            | Self::RolledUp { .. } => Severity::Info,
             _ => Severity::Warning,
         }
     }
@@ -219,6 +224,10 @@ impl Note<'_> {
                     op.as_str()
                 )
             }
+            Self::RolledUp { every_ms } => format!(
+                "some of the samples are old enough to be kept as roll-ups only, one every {}s",
+                every_ms / 1000
+            ),
             _ => String::new(),
         }
     }

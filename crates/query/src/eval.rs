@@ -12,6 +12,7 @@ mod budget;
 mod calendar;
 mod call;
 mod classic;
+mod digest;
 mod duration;
 mod fold;
 mod grid;
@@ -114,10 +115,10 @@ impl<'a> Evaluator<'a> {
     }
 
     /// A series as the reader gave it; what it could not read becomes a warning.
-    pub(crate) fn readable(
+    pub(crate) fn readable<T>(
         &self,
-        series: std::result::Result<Series, ReadError>,
-    ) -> Result<Option<Series>> {
+        series: std::result::Result<T, ReadError>,
+    ) -> Result<Option<T>> {
         match series {
             Ok(series) => Ok(Some(series)),
             Err(ReadError::Corrupt { place }) => {

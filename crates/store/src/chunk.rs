@@ -8,6 +8,7 @@ pub(crate) mod histograms;
 pub(crate) mod pack;
 pub(crate) mod times;
 pub(crate) mod values;
+pub(crate) mod windows;
 pub(crate) mod xor;
 
 use std::{ops::Range, sync::Arc};
@@ -43,6 +44,8 @@ impl Effort {
 pub(crate) enum Kind {
     Floats,
     Histograms,
+    /// Points of a roll-up; as samples, the last value of each.
+    Windows,
 }
 
 /// An immutable compressed run; times rise strictly.
@@ -142,8 +145,12 @@ pub(crate) fn compress(columns: &Columns, piece: Range<usize>, effort: Effort) -
 /// Appends the values of `count` samples whose times are already in place.
 pub(crate) fn read_values(kind: Kind, bytes: &[u8], count: usize, out: &mut Columns) -> Option<()> {
     match kind {
-        Kind::Floats => {
-            values::decode(bytes, count, &mut out.values)?;
+        Kind::Floats | Kind::Windows => {
+            if kind == Kind::Windows {
+                windows::decode_last(bytes, count, &mut out.values)?;
+            } else {
+                values::decode(bytes, count, &mut out.values)?;
+            }
             if !out.histograms.is_empty() {
                 out.histograms.resize(out.values.len(), None);
             }

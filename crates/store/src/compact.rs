@@ -27,6 +27,7 @@ use crate::{
         reader::{Part, PartError, SharedTimes},
         writer::PartWriter,
     },
+    rollup::inherited,
     stats::count,
     store::{Core, View, lock},
     tombstones::Veil,
@@ -97,7 +98,7 @@ impl Core {
         flushed
     }
 
-    fn note_full(&self, operation: &str, error: io::Error) -> MaintainError {
+    pub(crate) fn note_full(&self, operation: &str, error: io::Error) -> MaintainError {
         if is_full(&error) {
             self.stop_for_space();
         }
@@ -266,7 +267,7 @@ impl Core {
         series
     }
 
-    fn open_parts(&self, footers: &[Footer]) -> Result<Vec<Arc<Part>>, MaintainError> {
+    pub(crate) fn open_parts(&self, footers: &[Footer]) -> Result<Vec<Arc<Part>>, MaintainError> {
         let open = |footer: &Footer| match Part::open(&*self.disk, footer.sequence) {
             Ok(part) => Ok(Arc::new(part)),
             Err(error) => Err(self.part_failed(&part::name(footer.sequence), error)),
@@ -296,11 +297,13 @@ impl Core {
         let mut parts: Vec<Arc<Part>> = view
             .parts
             .iter()
+            .chain(&view.rollups)
             .filter(|p| !removed.contains(&p.footer.sequence))
             .cloned()
             .chain(added)
             .collect();
         parts.sort_by_key(|p| p.footer.rank);
+        let (rollups, parts) = parts.into_iter().partition(|p| p.footer.is_rollup());
         let frozen = view
             .frozen
             .iter()
@@ -310,6 +313,7 @@ impl Core {
         *view = Arc::new(View {
             frozen,
             parts,
+            rollups,
             ..View::clone(&view)
         });
     }
@@ -337,14 +341,22 @@ impl Core {
     }
 
     /// Removes what a failed merge left.
-    fn remove_temporary(&self, sequence: u64) {
+    pub(crate) fn remove_temporary(&self, sequence: u64) {
         // Failing that, the next opening removes it.
         drop(self.disk.remove(&part::temporary(sequence)));
     }
 
-    /// Merges once, if anything is worth merging; whether it did. Flushes go on meanwhile.
+    /// Rolls a day up or merges once, if anything is worth it; whether it did. Flushes go on
+    /// meanwhile.
     pub(crate) fn merge_once(&self) -> Result<bool, MaintainError> {
         let _one_at_a_time = lock(&self.merging);
+        let rolled = self.roll_up_once();
+        if rolled.is_err() && !self.closed.load(Relaxed) {
+            count(&self.counters.maintenance_failed, 1);
+        }
+        if rolled? {
+            return Ok(true);
+        }
         let newest = self.newest_ms.load(Relaxed);
         let chosen = {
             let upkeep = lock(&self.upkeep);
@@ -381,6 +393,7 @@ impl Core {
             day: newest.footer.day,
             wal_floor: inputs.iter().map(|p| p.footer.wal_floor).max().unwrap_or(0),
             replaces: replaces.clone(),
+            origin: inherited(inputs),
             ..Footer::default()
         };
         let merged = PartWriter::create(&*self.disk, footer)
@@ -398,7 +411,7 @@ impl Core {
 
     /// Puts a merged part in the place of its inputs, unless the retention was faster; `None` if
     /// all they had is deleted.
-    fn replace_parts(
+    pub(crate) fn replace_parts(
         &self,
         replaces: &[u64],
         footer: Option<&Footer>,
@@ -492,7 +505,7 @@ impl Core {
 }
 
 /// Walks over the series of a part.
-struct Cursor<'a> {
+pub(crate) struct Cursor<'a> {
     part: &'a Part,
     index: Arc<Index>,
     series: u32,
@@ -501,7 +514,7 @@ struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    fn new(part: &'a Part, veil: Veil) -> Result<Self, PartError> {
+    pub(crate) fn new(part: &'a Part, veil: Veil) -> Result<Self, PartError> {
         let mut cursor = Self {
             part,
             veil,
@@ -530,12 +543,12 @@ impl<'a> Cursor<'a> {
         ))
     }
 
-    fn key(&self) -> Option<&[u8]> {
+    pub(crate) fn key(&self) -> Option<&[u8]> {
         (self.series < self.index.series_count()).then_some(&self.key)
     }
 
     /// The samples of this series that are not deleted; goes on to the next.
-    fn take(&mut self, shared: &mut SharedTimes) -> Result<Columns, PartError> {
+    pub(crate) fn take(&mut self, shared: &mut SharedTimes) -> Result<Columns, PartError> {
         let mut columns = Columns::default();
         for block in self
             .index

@@ -9,7 +9,13 @@ pub struct Config {
     /// older than this are refused. Counted from the newest sample, or the wall clock if that is
     /// earlier, so that a clock set to the future cannot empty the store. 15 days, as Prometheus.
     pub retention: Duration,
-    /// Bytes of parts to keep; the oldest go first. 0: no limit.
+    /// Age at which points of one minute are forgotten; zero: none are made.
+    pub retention_1m: Duration,
+    /// Age at which points of one hour are forgotten; zero: none are made.
+    pub retention_1h: Duration,
+    /// Bytes the store's directory may hold, log and ballast included, the archive not; the
+    /// oldest samples go first, then the oldest roll-ups, finest first. What is not yet flushed
+    /// comes on top for a moment. 0: no limit.
     pub retention_bytes: u64,
     /// How far in the future of the wall clock a sample may lie: room for skewed clocks.
     pub future_max: Duration,
@@ -55,6 +61,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             retention: Duration::from_secs(15 * 86_400),
+            retention_1m: Duration::ZERO,
+            retention_1h: Duration::ZERO,
             retention_bytes: 0,
             future_max: Duration::from_secs(3600),
             sync_every: Duration::from_millis(500),

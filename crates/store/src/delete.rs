@@ -123,7 +123,7 @@ impl Core {
             let damaged = lock(&self.upkeep).damaged.clone();
             let mut at_work = Vec::new();
             let mut dirty = None;
-            for part in &view.parts {
+            for part in view.parts.iter().chain(&view.rollups) {
                 let veil = view.tombstones.over(&part.footer);
                 if damaged.contains(&part.footer.sequence) {
                     at_work.extend(veil.0);
@@ -149,7 +149,11 @@ impl Core {
             }
             match dirty {
                 Some(part) if rewritten < most => {
-                    self.merge(std::slice::from_ref(part), part.footer.level)?;
+                    if part.footer.is_rollup() {
+                        self.clean_rollup(part)?;
+                    } else {
+                        self.merge(std::slice::from_ref(part), part.footer.level)?;
+                    }
                     count(&self.counters.parts_cleaned, 1);
                     rewritten += 1;
                 }

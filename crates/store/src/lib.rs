@@ -11,6 +11,7 @@
 //! | `part`, `manifest` | immutable day parts with their own index, and which are live |
 //! | `compact`, `retain` | head -> part, parts -> part, and what to forget |
 //! | `delete`, `tombstones` | what was deleted and is still in parts |
+//! | `rollup`, `digest` | a point a minute, a point an hour, and answers from them |
 //! | `labels_index` | from matchers to series |
 //! | `read`, `columns` | everything about one series, in one order |
 //! | `survey`, `check`, `scan`, `read_only` | looking at a directory, also while it is in use |
@@ -29,6 +30,7 @@ mod columns;
 mod compact;
 mod config;
 mod delete;
+mod digest;
 mod disk;
 mod head;
 mod labels_index;
@@ -42,8 +44,10 @@ mod recover;
 mod registry;
 mod repair;
 mod retain;
+mod rollup;
 mod scan;
 mod snapshot;
+
 mod stats;
 mod store;
 mod summary;

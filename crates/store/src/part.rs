@@ -66,6 +66,12 @@ pub(crate) struct Footer {
     pub(crate) index_at: u64,
     pub(crate) index_bytes: u64,
     pub(crate) index_crc: u32,
+    /// A roll-up: of how many milliseconds each point tells; 0 for samples.
+    pub(crate) every_ms: i64,
+    /// A roll-up: the part it was made from.
+    pub(crate) source: u64,
+    /// The first part that held this day whole, if it was another one; see `rollup`.
+    pub(crate) origin: u64,
 }
 
 impl Footer {
@@ -86,6 +92,11 @@ impl Footer {
         put_u64(out, self.index_at);
         put_u64(out, self.index_bytes);
         out.extend_from_slice(&self.index_crc.to_le_bytes());
+        if self.every_ms != 0 || self.origin != 0 {
+            put_i64(out, self.every_ms);
+            put_u64(out, self.source);
+            put_u64(out, self.origin);
+        }
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
@@ -108,7 +119,17 @@ impl Footer {
         footer.index_at = reader.u64()?;
         footer.index_bytes = reader.u64()?;
         footer.index_crc = u32::from_le_bytes(*reader.take(4)?.first_chunk()?);
+        if !reader.is_empty() {
+            footer.every_ms = reader.i64()?;
+            footer.source = reader.u64()?;
+            footer.origin = reader.u64()?;
+        }
         reader.is_empty().then_some(footer)
+    }
+
+    /// Whether it holds points of a roll-up.
+    pub(crate) fn is_rollup(&self) -> bool {
+        self.every_ms > 0
     }
 
     /// Bytes of compressed columns.

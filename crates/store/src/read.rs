@@ -17,7 +17,6 @@ use std::{
 use model::{LabelQuery, Labels, Matcher, ReadError, Selection, Series, SeriesIter};
 
 use crate::{
-    chunk::Kind,
     columns::Columns,
     labels_index::{Postings, resolve, union},
     part::{
@@ -26,29 +25,31 @@ use crate::{
         reader::{Part, PartError, SharedTimes},
     },
     registry::Registry,
+    rollup::Role,
     stats::count,
     store::{Core, View, lock},
-    summary::Summary,
     tombstones::Veil,
 };
 
 /// A series in memory.
 #[derive(Debug)]
-struct InMemory {
-    labels: Labels,
+pub(crate) struct InMemory {
+    pub(crate) labels: Labels,
     id: u32,
 }
 
 /// The matching series of a part, one after the other.
 #[derive(Debug)]
-struct PartCursor {
-    part: Arc<Part>,
+pub(crate) struct PartCursor {
+    pub(crate) part: Arc<Part>,
+    /// Whether it has samples, or what of a roll-up.
+    pub(crate) role: Role,
     index: Arc<Index>,
     found: Vec<u32>,
     at: usize,
     /// Label bytes of the series at `at`.
     key: Vec<u8>,
-    veil: Veil,
+    pub(crate) veil: Veil,
 }
 
 /// What a part has of a series.
@@ -68,12 +69,18 @@ struct Lost {
 }
 
 impl PartCursor {
-    fn new(part: &Arc<Part>, matchers: &[Matcher], veil: Veil) -> Result<Self, ReadError> {
+    fn new(
+        part: &Arc<Part>,
+        role: Role,
+        matchers: &[Matcher],
+        veil: Veil,
+    ) -> Result<Self, ReadError> {
         let index = part.index().map_err(read_error)?;
         let found = resolve(&*index, matchers);
         let mut cursor = Self {
             veil,
             part: Arc::clone(part),
+            role,
             index,
             found,
             at: 0,
@@ -99,11 +106,11 @@ impl PartCursor {
         }
     }
 
-    fn key(&self) -> Option<&[u8]> {
+    pub(crate) fn key(&self) -> Option<&[u8]> {
         (self.at < self.found.len()).then_some(&self.key)
     }
 
-    fn advance(&mut self) -> Result<(), ReadError> {
+    pub(crate) fn advance(&mut self) -> Result<(), ReadError> {
         self.at += 1;
         self.load_key()
     }
@@ -117,7 +124,7 @@ impl PartCursor {
     }
 
     /// The blocks of this series that touch the range.
-    fn blocks_in(&self, range: (i64, i64)) -> Result<Vec<BlockEntry>, ReadError> {
+    pub(crate) fn blocks_in(&self, range: (i64, i64)) -> Result<Vec<BlockEntry>, ReadError> {
         let mut blocks = self
             .index
             .blocks(self.found[self.at])
@@ -151,7 +158,7 @@ impl PartCursor {
     }
 }
 
-fn read_error(error: PartError) -> ReadError {
+pub(crate) fn read_error(error: PartError) -> ReadError {
     match error {
         PartError::Io(source) => ReadError::Io {
             operation: "read a part".into(),
@@ -162,16 +169,18 @@ fn read_error(error: PartError) -> ReadError {
 }
 
 /// Walks over the series of a selection.
-struct Walk<'a> {
-    core: &'a Core,
-    selection: Selection,
+pub(crate) struct Walk<'a> {
+    pub(crate) core: &'a Core,
+    pub(crate) selection: Selection,
+    /// Whether roll-ups are wanted where the samples are left, too.
+    shortcuts: bool,
     view: Arc<View>,
     /// Still to come, last one first.
     memory: Vec<InMemory>,
-    parts: Vec<PartCursor>,
-    shared: SharedTimes,
+    pub(crate) parts: Vec<PartCursor>,
+    pub(crate) shared: SharedTimes,
     /// What could not be read and was not yet said.
-    lost: VecDeque<ReadError>,
+    pub(crate) lost: VecDeque<ReadError>,
 }
 
 /// Blocks remembered as bad; more are found anew at each read.
@@ -179,7 +188,7 @@ const QUARANTINED_MAX: usize = 1 << 16;
 
 impl Core {
     /// Appends the samples of a block. One that does not check is remembered, and counted once.
-    fn read_block(
+    pub(crate) fn read_block(
         &self,
         part: &Part,
         block: &BlockEntry,
@@ -210,34 +219,10 @@ impl Core {
         if selection.matchers.is_empty() || selection.from_ms > selection.to_ms {
             return Ok(Box::new(std::iter::empty()));
         }
-        Ok(Box::new(Walk::new(self, selection)?))
+        Ok(Box::new(Walk::new(self, selection, false)?))
     }
 
-    pub(crate) fn summaries(
-        &self,
-        selection: &Selection,
-    ) -> Result<Vec<(Labels, Summary)>, ReadError> {
-        let mut summaries = Vec::new();
-        if selection.matchers.is_empty() || selection.from_ms > selection.to_ms {
-            return Ok(summaries);
-        }
-        let mut walk = Walk::new(self, selection)?;
-        while let Some(key) = walk.next_key() {
-            // A summary has no place for a warning.
-            if let Some(error) = walk.lost.pop_front() {
-                return Err(error);
-            }
-            let summary = match walk.headers_only(&key)? {
-                Some(summary) => Some(summary),
-                None => walk.read(&key)?.map(|series| Summary::of(&series.values)),
-            };
-            let labels = Labels::from_bytes(&key);
-            summaries.extend(labels.zip(summary).filter(|(_, s)| s.count > 0));
-        }
-        walk.lost.pop_front().map_or(Ok(summaries), Err)
-    }
-
-    fn view(&self) -> Arc<View> {
+    pub(crate) fn view(&self) -> Arc<View> {
         Arc::clone(&lock(&self.view))
     }
 
@@ -284,13 +269,12 @@ impl Core {
                     found.extend(registry.labels(id).cloned());
                 }
             }
-            for part in view
-                .parts
-                .iter()
-                .filter(|p| p.touches(query.from_ms, query.to_ms))
-            {
+            let remains = view.rollups_in(query.from_ms, query.to_ms).into_iter();
+            let remains = remains.filter(|(_, role)| *role == Role::Remains);
+            let parts = view.parts.iter().cloned().chain(remains.map(|(p, _)| p));
+            for part in parts.filter(|p| p.touches(query.from_ms, query.to_ms)) {
                 let veil = view.tombstones.over(&part.footer);
-                labels_in_part(part, query, &veil, &mut found)?;
+                labels_in_part(&part, query, &veil, &mut found)?;
             }
             Ok(found)
         })?;
@@ -401,10 +385,16 @@ fn limited<T>(found: BTreeSet<T>, limit: usize) -> Vec<T> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(core: &'a Core, selection: &Selection) -> Result<Self, ReadError> {
+    /// `shortcuts`: with all roll-ups, not only those that are all there is.
+    pub(crate) fn new(
+        core: &'a Core,
+        selection: &Selection,
+        shortcuts: bool,
+    ) -> Result<Self, ReadError> {
         let mut walk = Self {
             core,
             selection: selection.clone(),
+            shortcuts,
             view: core.view(),
             memory: Vec::new(),
             parts: Vec::new(),
@@ -413,62 +403,6 @@ impl<'a> Walk<'a> {
         };
         walk.resolve(None)?;
         Ok(walk)
-    }
-
-    /// The summary of the series of `key` from the headers of blocks that do not overlap;
-    /// `None`, with nothing consumed, if samples have to be merged to know it.
-    fn headers_only(&mut self, key: &[u8]) -> Result<Option<Summary>, ReadError> {
-        let range = (self.selection.from_ms, self.selection.to_ms);
-        let own = self.memory.last().filter(|m| m.labels.as_bytes() == key);
-        if let Some(own) = own {
-            let mut runs = Vec::new();
-            let current = self.memory_runs(own.id, &mut runs);
-            if !current || runs.iter().any(|run| !run.is_empty()) {
-                return Ok(None);
-            }
-        }
-        let mut blocks = Vec::new();
-        for cursor in self.parts.iter().filter(|c| c.key() == Some(key)) {
-            if !cursor.veil.hidden(key).is_empty() {
-                return Ok(None);
-            }
-            let of_part = cursor.blocks_in(range)?;
-            blocks.extend(
-                of_part
-                    .into_iter()
-                    .map(|block| (Arc::clone(&cursor.part), block)),
-            );
-        }
-        blocks.sort_by_key(|(_, b)| b.from_ms);
-        let apart = blocks
-            .windows(2)
-            .all(|pair| pair[0].1.to_ms < pair[1].1.from_ms);
-        if !apart || blocks.iter().any(|(_, b)| b.kind != Kind::Floats) {
-            return Ok(None);
-        }
-        let mut summary = Summary::default();
-        for (part, block) in &blocks {
-            if block.from_ms >= range.0 && block.to_ms <= range.1 {
-                summary.join(&block.summary);
-                continue;
-            }
-            let mut edge = Columns::default();
-            match self
-                .core
-                .read_block(part, block, &mut self.shared, &mut edge)
-            {
-                Ok(()) => {}
-                Err(PartError::Corrupt(_)) => return Ok(None),
-                Err(error) => return Err(read_error(error)),
-            }
-            edge.clip(range.0, range.1);
-            summary.join(&Summary::of(&edge.values));
-        }
-        self.memory.pop_if(|m| m.labels.as_bytes() == key);
-        for cursor in self.parts.iter_mut().filter(|c| c.key() == Some(key)) {
-            cursor.advance()?;
-        }
-        Ok(Some(summary))
     }
 
     /// Finds the series from `start` on, by label bytes.
@@ -485,10 +419,15 @@ impl<'a> Walk<'a> {
                 }
             };
             let memory: Vec<InMemory> = found.iter().map(in_memory).collect();
+            // Roll-ups first: what is older than all parts.
+            let rollups = view.rollups_in(from, to).into_iter();
+            let rollups = rollups.filter(|(_, role)| self.shortcuts || *role == Role::Remains);
             let touched = view.parts.iter().filter(|p| p.touches(from, to));
+            let touched = rollups.chain(touched.map(|p| (Arc::clone(p), Role::Raw)));
             let (mut parts, mut lost) = (Vec::new(), Vec::new());
-            for part in touched {
-                match PartCursor::new(part, matchers, view.tombstones.over(&part.footer)) {
+            for (part, role) in touched {
+                let veil = view.tombstones.over(&part.footer);
+                match PartCursor::new(&part, role, matchers, veil) {
                     Ok(cursor) => parts.push(cursor),
                     Err(error @ ReadError::Corrupt { .. }) => lost.push(error),
                     Err(error) => return Err(error),
@@ -511,7 +450,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The least label bytes still to come.
-    fn next_key(&self) -> Option<Vec<u8>> {
+    pub(crate) fn next_key(&self) -> Option<Vec<u8>> {
         let memory = self.memory.last().map(|m| m.labels.as_bytes());
         let parts = self.parts.iter().filter_map(PartCursor::key).min();
         match (memory, parts) {
@@ -538,7 +477,12 @@ impl<'a> Walk<'a> {
 
     /// The series of `key`, which is the least one; `None` if it has no samples in the range.
     fn read(&mut self, key: &[u8]) -> Result<Option<Series>, ReadError> {
-        let range = (self.selection.from_ms, self.selection.to_ms);
+        let in_memory = self.take_memory(key)?;
+        self.read_with(key, in_memory)
+    }
+
+    /// What memory has of the series of `key`, which is the least one, in the order written.
+    pub(crate) fn take_memory(&mut self, key: &[u8]) -> Result<Vec<Columns>, ReadError> {
         let mut memory = self.memory.pop_if(|m| m.labels.as_bytes() == key);
         let mut in_memory = Vec::new();
         while let Some(found) = &memory
@@ -549,9 +493,23 @@ impl<'a> Walk<'a> {
             self.resolve(Some(key))?;
             memory = self.memory.pop_if(|m| m.labels.as_bytes() == key);
         }
+        Ok(in_memory)
+    }
+
+    /// The series of `key`, of which memory has this.
+    pub(crate) fn read_with(
+        &mut self,
+        key: &[u8],
+        mut in_memory: Vec<Columns>,
+    ) -> Result<Option<Series>, ReadError> {
+        let range = (self.selection.from_ms, self.selection.to_ms);
         let mut runs: Vec<Columns> = Vec::new();
         let mut failed = None;
         for cursor in self.parts.iter_mut().filter(|c| c.key() == Some(key)) {
+            if cursor.role == Role::Shortcut {
+                cursor.advance()?;
+                continue;
+            }
             match cursor.read(self.core, range, &mut self.shared) {
                 Ok(run) => {
                     for lost in run.lost {
@@ -577,8 +535,7 @@ impl<'a> Walk<'a> {
         if columns.is_empty() {
             return Ok(None);
         }
-        let labels = memory.map(|m| m.labels).or_else(|| Labels::from_bytes(key));
-        let labels = labels.ok_or_else(|| ReadError::Corrupt {
+        let labels = Labels::from_bytes(key).ok_or_else(|| ReadError::Corrupt {
             place: "labels in a part".into(),
         })?;
         Ok(Some(Series {

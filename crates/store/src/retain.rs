@@ -1,54 +1,127 @@
-//! What to forget: parts older than the retention, and the oldest beyond the byte limit.
+//! What to forget: samples older than the retention, roll-ups older than theirs, and the oldest
+//! of both beyond the byte limit. Never silently: each is counted and logged.
+//!
+//! Where roll-ups are kept, samples stay until their day is rolled up: a day and an hour at most,
+//! whatever the retention says. Only damage (a part that cannot be read cannot be rolled up) and
+//! the byte limit do not wait.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     compact::MaintainError,
+    config::Config,
     manifest::Edit,
     part::reader::Part,
-    store::{Core, lock},
+    rollup::{before, tiers},
+    stats::count,
+    store::{Core, View, lock},
 };
 
-/// Parts to drop, given in any order: all of their samples are before `horizon_ms`, or they are
-/// the oldest of more than `bytes_max` (0: no limit).
-fn forgotten(parts: &[Arc<Part>], horizon_ms: i64, bytes_max: u64) -> Vec<u64> {
-    let mut by_age: Vec<&Arc<Part>> = parts.iter().collect();
-    by_age.sort_by_key(|p| (p.footer.day, p.footer.rank));
-    let mut bytes: u64 = parts.iter().map(|p| p.bytes()).sum();
-    let mut gone = Vec::new();
+/// Parts and roll-ups that are too old.
+fn too_old(
+    view: &View,
+    config: &Config,
+    damaged: &[u64],
+    horizon_ms: i64,
+    newest_ms: i64,
+) -> Vec<Arc<Part>> {
+    let raw = view.parts.iter().filter(|part| {
+        let awaited = |every_ms| view.rollup_of(part, every_ms).is_none();
+        let waits = || {
+            tiers(config)
+                .iter()
+                .filter(|t| part.footer.to_ms >= before(newest_ms, t.retention))
+                .any(|t| awaited(t.every_ms))
+        };
+        part.footer.to_ms < horizon_ms && (damaged.contains(&part.footer.sequence) || !waits())
+    });
+    let rollups = view.rollups.iter().filter(|rollup| {
+        let tier = tiers(config)
+            .into_iter()
+            .find(|t| t.every_ms == rollup.footer.every_ms);
+        tier.is_none_or(|t| rollup.footer.to_ms < before(newest_ms, t.retention))
+    });
+    raw.chain(rollups).cloned().collect()
+}
+
+/// What to drop of a directory of so many bytes so that at most `bytes_max` remain: the oldest
+/// samples first, then the oldest roll-ups, the finest first. Archived parts are elsewhere.
+fn too_many(view: &View, gone: &BTreeSet<u64>, mut bytes: u64, bytes_max: u64) -> Vec<Arc<Part>> {
+    let all = view.parts.iter().chain(&view.rollups);
+    let mut by_age: Vec<&Arc<Part>> = all
+        .filter(|p| !p.archived && !gone.contains(&p.footer.sequence))
+        .collect();
+    by_age.sort_by_key(|p| (p.footer.every_ms, p.footer.day, p.footer.rank));
+    let mut dropped = Vec::new();
     for part in by_age {
-        let too_many = bytes_max > 0 && bytes > bytes_max;
-        if part.footer.to_ms < horizon_ms || too_many {
-            gone.push(part.footer.sequence);
-            bytes -= part.bytes();
+        if bytes <= bytes_max {
+            break;
         }
+        bytes = bytes.saturating_sub(part.bytes());
+        dropped.push(Arc::clone(part));
     }
-    gone
+    dropped
 }
 
 impl Core {
-    /// Drops what the retention says; how many parts.
+    /// Drops what the retention says; how many parts and roll-ups.
     pub(crate) fn forget(&self) -> Result<usize, MaintainError> {
         let mut upkeep = lock(&self.upkeep);
         let view = Arc::clone(&lock(&self.view));
-        let horizon = *self.time_bounds().start();
-        let gone = forgotten(&view.parts, horizon, self.config.retention_bytes);
+        let (horizon, newest) = (*self.time_bounds().start(), self.latest_ms());
+        let mut gone = too_old(&view, &self.config, &upkeep.damaged, horizon, newest);
+        let by_age = gone.len();
+        if self.config.retention_bytes > 0 {
+            let known: BTreeSet<u64> = gone.iter().map(|p| p.footer.sequence).collect();
+            let freed: u64 = gone.iter().map(|p| p.bytes()).sum();
+            let bytes = self.data_bytes()?.saturating_sub(freed);
+            gone.extend(too_many(&view, &known, bytes, self.config.retention_bytes));
+        }
         if gone.is_empty() {
             return Ok(0);
         }
+        let removed: Vec<u64> = gone.iter().map(|p| p.footer.sequence).collect();
         let edit = Edit {
-            removed: gone.clone(),
+            removed: removed.clone(),
             ..Edit::default()
         };
         upkeep
             .manifest
             .commit(&*self.disk, edit)
-            .map_err(|source| MaintainError::Io {
-                operation: "commit the retention".into(),
-                source,
-            })?;
-        self.install(Vec::new(), &gone, None);
-        self.remove_parts(&gone);
+            .map_err(|error| self.note_full("commit the retention", error))?;
+        self.install(Vec::new(), &removed, None);
+        self.remove_parts(&removed);
+        self.say_forgotten(&gone, by_age);
         Ok(gone.len())
+    }
+
+    /// Bytes of all files of the directory.
+    fn data_bytes(&self) -> Result<u64, MaintainError> {
+        let files = self.disk.list().map_err(|source| MaintainError::Io {
+            operation: "list the directory".into(),
+            source,
+        })?;
+        Ok(files.iter().map(|(_, bytes)| bytes).sum())
+    }
+
+    fn say_forgotten(&self, gone: &[Arc<Part>], by_age: usize) {
+        let bytes: u64 = gone.iter().map(|p| p.bytes()).sum();
+        count(&self.counters.forgotten_by_age, by_age as u64);
+        count(
+            &self.counters.forgotten_by_bytes,
+            (gone.len() - by_age) as u64,
+        );
+        count(&self.counters.forgotten_bytes, bytes);
+        for (at, part) in gone.iter().enumerate() {
+            let footer = &part.footer;
+            tracing::info!(
+                day = footer.day,
+                samples = footer.samples,
+                bytes = part.bytes(),
+                every_ms = footer.every_ms,
+                reason = if at < by_age { "age" } else { "bytes" },
+                "retention dropped a part"
+            );
+        }
     }
 }

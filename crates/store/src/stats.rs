@@ -53,6 +53,20 @@ pub struct Stats {
     pub flushes: u64,
     /// Parts merged, times.
     pub merges: u64,
+    /// Roll-ups made.
+    pub rolled_up: u64,
+    /// Roll-ups on disk.
+    pub rollups: u64,
+    /// Points in them.
+    pub rollup_points: u64,
+    /// Their bytes.
+    pub rollup_bytes: u64,
+    /// Parts and roll-ups dropped by age.
+    pub forgotten_by_age: u64,
+    /// Parts and roll-ups dropped because of `retention_bytes`.
+    pub forgotten_by_bytes: u64,
+    /// Bytes of both.
+    pub forgotten_bytes: u64,
     /// Flushes and merges that failed and will be tried again.
     pub maintenance_failed: u64,
     /// Times the log was synced.
@@ -78,6 +92,10 @@ pub(crate) struct Counters {
     pub(crate) manifest_rebuilt: AtomicU64,
     pub(crate) flushes: AtomicU64,
     pub(crate) merges: AtomicU64,
+    pub(crate) rolled_up: AtomicU64,
+    pub(crate) forgotten_by_age: AtomicU64,
+    pub(crate) forgotten_by_bytes: AtomicU64,
+    pub(crate) forgotten_bytes: AtomicU64,
     pub(crate) maintenance_failed: AtomicU64,
     pub(crate) syncs: AtomicU64,
     pub(crate) parts_cleaned: AtomicU64,

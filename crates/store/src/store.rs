@@ -14,8 +14,8 @@ use std::{
 };
 
 use model::{
-    AppendError, Appended, Batch, Clock, Durability, LabelQuery, Labels, Matcher, Metadata,
-    ReadError, SampleSink, Selection, SeriesIter, SeriesReader,
+    AppendError, Appended, Batch, Clock, DigestIter, Durability, LabelQuery, Labels, Matcher,
+    Metadata, ReadError, SampleSink, Selection, SeriesIter, SeriesReader, Thinned, Windows,
 };
 use thiserror::Error;
 
@@ -31,6 +31,7 @@ use crate::{
     read_only::ReadOnlyDisk,
     recover::{Found, NoFile, Replay, cannot, unless_full},
     registry::Registry,
+    rollup::before,
     stats::{Counters, State, Stats, count},
     summary::Summary,
     sync::GroupCommit,
@@ -114,6 +115,8 @@ pub(crate) struct View {
     pub(crate) parts: Vec<Arc<Part>>,
     /// What is deleted and still in parts.
     pub(crate) tombstones: Arc<Tombstones>,
+    /// In order of rank.
+    pub(crate) rollups: Vec<Arc<Part>>,
 }
 
 /// Locks; a panic elsewhere does not spread.
@@ -271,6 +274,18 @@ impl SeriesReader for Store {
         self.core.series(query)
     }
 
+    fn digest<'a>(
+        &'a self,
+        selection: &Selection,
+        windows: &Windows,
+    ) -> Result<Option<DigestIter<'a>>, ReadError> {
+        self.core.digest(selection, windows).map(Some)
+    }
+
+    fn thinned(&self, from_ms: i64, to_ms: i64) -> Vec<Thinned> {
+        self.core.thinned(from_ms, to_ms)
+    }
+
     fn label_names(&self, query: &LabelQuery) -> Result<Vec<String>, ReadError> {
         self.core.label_names(query)
     }
@@ -337,8 +352,13 @@ impl Core {
             );
             count(&replay.counters.tombstones_corrupt, 1);
         }
+        let (rollups, parts) = settled
+            .parts
+            .into_iter()
+            .partition(|p| p.footer.is_rollup());
         let view = View {
-            parts: settled.parts,
+            parts,
+            rollups,
             tombstones: Arc::new(graves.tombstones),
             ..View::default()
         };
@@ -496,14 +516,18 @@ impl Core {
 
     /// Times a sample may have.
     pub(crate) fn time_bounds(&self) -> RangeInclusive<i64> {
+        let future = i64::try_from(self.config.future_max.as_millis()).unwrap_or(i64::MAX);
+        before(self.latest_ms(), self.config.retention)
+            ..=self.clock.wall_ms().saturating_add(future)
+    }
+
+    /// What ages are counted from: the newest sample, or the wall clock if that is earlier.
+    pub(crate) fn latest_ms(&self) -> i64 {
         let wall = self.clock.wall_ms();
-        let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-        let newest = match self.newest_ms.load(Relaxed) {
+        match self.newest_ms.load(Relaxed) {
             i64::MIN => wall,
             newest => newest.min(wall),
-        };
-        newest.saturating_sub(ms(self.config.retention))
-            ..=wall.saturating_add(ms(self.config.future_max))
+        }
     }
 
     fn stats(&self) -> Stats {
@@ -536,6 +560,13 @@ impl Core {
             manifest_rebuilt: read(&c.manifest_rebuilt),
             flushes: read(&c.flushes),
             merges: read(&c.merges),
+            rolled_up: read(&c.rolled_up),
+            rollups: view.rollups.len() as u64,
+            rollup_points: view.rollups.iter().map(|p| p.footer.samples).sum(),
+            rollup_bytes: view.rollups.iter().map(|p| p.bytes()).sum(),
+            forgotten_by_age: read(&c.forgotten_by_age),
+            forgotten_by_bytes: read(&c.forgotten_by_bytes),
+            forgotten_bytes: read(&c.forgotten_bytes),
             maintenance_failed: read(&c.maintenance_failed),
             syncs: read(&c.syncs),
             tombstones: view.tombstones.0.len() as u64,

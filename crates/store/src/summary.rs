@@ -1,6 +1,6 @@
 //! What a block's header says of its floats, so that they need not be decoded.
 
-use model::is_stale;
+use model::{Run, is_stale};
 
 use crate::varint::{Reader, put_f64, put_u64};
 
@@ -28,9 +28,14 @@ pub struct Summary {
 impl Summary {
     /// The summary of some values.
     pub(crate) fn of(values: &[f64]) -> Self {
+        Self::over(values.iter().copied().filter(|v| !is_stale(*v)))
+    }
+
+    /// The summary of some values, none of which is a staleness marker.
+    pub(crate) fn over(values: impl Iterator<Item = f64>) -> Self {
         let mut summary = Self::default();
         let mut lost = 0.0;
-        for value in values.iter().copied().filter(|v| !is_stale(*v)) {
+        for value in values {
             let total = summary.sum + value;
             lost += if summary.sum.abs() >= value.abs() {
                 (summary.sum - total) + value
@@ -45,6 +50,22 @@ impl Summary {
             summary.sum += lost;
         }
         summary
+    }
+
+    /// As a run between two times.
+    pub(crate) fn run(&self, from_ms: i64, to_ms: i64) -> Run {
+        Run {
+            from_ms,
+            to_ms,
+            count: self.count,
+            sum: self.sum,
+            min: self.min,
+            max: self.max,
+            first: self.first,
+            last: self.last,
+            resets: self.resets,
+            correction: self.correction,
+        }
     }
 
     fn extend(&mut self, value: f64) {
@@ -142,6 +163,21 @@ impl Summary {
         self.last = later.last;
         self.resets += later.resets;
         self.correction += later.correction;
+    }
+}
+
+impl From<&Run> for Summary {
+    fn from(run: &Run) -> Self {
+        Self {
+            count: run.count,
+            sum: run.sum,
+            min: run.min,
+            max: run.max,
+            first: run.first,
+            last: run.last,
+            resets: run.resets,
+            correction: run.correction,
+        }
     }
 }
 

@@ -35,6 +35,15 @@ pub(super) struct SeriesNotes<'e> {
 }
 
 impl<'e> SeriesNotes<'e> {
+    pub(super) fn new(evaluator: &'e Evaluator<'e>, metric: &'e str, position: Position) -> Self {
+        Self {
+            evaluator,
+            metric,
+            position,
+            given: std::cell::RefCell::default(),
+        }
+    }
+
     pub(super) fn add(&self, note: Note<'e>) {
         let mut given = self.given.borrow_mut();
         if !given.contains(&note) {
@@ -215,26 +224,35 @@ impl Evaluator<'_> {
     /// Functions of a range of samples, one series at a time.
     fn stream_range_call(&self, c: &Call, grid: Grid, sink: &mut Sink<'_>) -> Result<()> {
         check_extension(c)?;
+        if self.stream_digests(c, grid, sink)? {
+            return Ok(());
+        }
         let is_range = |a: &&Expr| a.value_type() == ValueType::Matrix;
         let (range, scalars): (Vec<&Expr>, Vec<&Expr>) = c.args.iter().partition(is_range);
         let scalars = scalars.into_iter().map(|a| self.scalar(a, grid));
         let scalars = scalars.collect::<Result<Vec<_>>>()?;
         let mut frames = Frames::default();
         self.each_range(range[0].unwrapped(), grid, &mut |series, span| {
-            frames.fit(series, span, grid);
-            let notes = SeriesNotes {
-                evaluator: self,
-                metric: Self::metric(&series.labels),
-                position: span.position,
-                given: std::cell::RefCell::default(),
-            };
-            let row = self.range_row(c, series, span, grid, &frames, &scalars, &notes)?;
-            if row.is_empty() {
-                return Ok(());
-            }
-            super::rate::note_non_counter(c.function.kind, &row, &notes);
-            sink(row)
+            let row = self.row_of_range(c, series, span, grid, &scalars, &mut frames)?;
+            if row.is_empty() { Ok(()) } else { sink(row) }
         })
+    }
+
+    /// One series' share of a call.
+    pub(super) fn row_of_range(
+        &self,
+        c: &Call,
+        series: &RangeSeries,
+        span: &Span,
+        grid: Grid,
+        scalars: &[Vec<f64>],
+        frames: &mut Frames,
+    ) -> Result<Row> {
+        frames.fit(series, span, grid);
+        let notes = self.series_notes(&series.labels, span);
+        let row = self.range_row(c, series, span, grid, frames, scalars, &notes)?;
+        super::rate::note_non_counter(c.function.kind, &row, &notes);
+        Ok(row)
     }
 
     #[expect(
@@ -299,7 +317,7 @@ impl Evaluator<'_> {
 
 /// Which samples each step's window holds.
 #[derive(Debug, Default)]
-struct Frames {
+pub(super) struct Frames {
     floats: Vec<(usize, usize)>,
     histograms: Vec<(usize, usize)>,
 }

@@ -47,8 +47,8 @@ pub(super) fn columns(
         Kind::PresentOverTime => sliding::each(windows, out, |_| 1.0),
         Kind::LastOverTime => sliding::each(windows, out, |(_, high)| values[high - 1]),
         Kind::FirstOverTime => sliding::each(windows, out, |(low, _)| values[low]),
-        Kind::MaxOverTime => sliding::extremes(values, windows, out, |new, old| new >= old),
-        Kind::MinOverTime => sliding::extremes(values, windows, out, |new, old| new <= old),
+        Kind::MaxOverTime => sliding::extremes(values, windows, out, |new, old| new > old),
+        Kind::MinOverTime => sliding::extremes(values, windows, out, |new, old| new < old),
         Kind::SumOverTime => sliding::sums(values, windows, out, |sum, _| sum.value()),
         Kind::AvgOverTime if sliding::cannot_overflow(values) => {
             let mean = |sum: Kahan, n: usize| sum.sum / n as f64 + sum.lost / n as f64;

@@ -1,8 +1,6 @@
 //! Range vectors: samples of selectors and results of subqueries, one series at a time, each with
 //! the windows of all steps.
 
-use model::Selection;
-
 use super::grid::Grid;
 use super::series::{Points, RangeSeries, Stretch, bounds};
 use super::stats::Buckets;
@@ -56,7 +54,7 @@ impl Span {
     }
 
     /// Everything any window of a grid may need.
-    fn whole(&self, grid: Grid) -> Stretch {
+    pub(super) fn whole(&self, grid: Grid) -> Stretch {
         Stretch {
             begin: self.reach(grid.start).begin,
             end: self.reach(grid.end()).end,
@@ -109,20 +107,10 @@ impl Evaluator<'_> {
         grid: Grid,
         sink: &mut RangeSink<'_>,
     ) -> Result<()> {
-        let span = Span {
-            range: self.length_ms(&m.range)?,
-            offset: self.offset_ms(m.selector.offset.as_ref())?,
-            at: self.at_ms(m.selector.at),
-            lookback: self.options.lookback_ms,
-            extension: m.selector.extension,
-            position: m.position,
-        };
-        let whole = span.whole(grid);
-        let selection = Selection {
-            matchers: m.selector.matchers.clone(),
-            from_ms: whole.begin.saturating_add(1),
-            to_ms: whole.end,
-        };
+        let span = self.span(m)?;
+        let selection = self.selection(m, &span, grid);
+        let thinned = self.reader.thinned(selection.from_ms, selection.to_ms);
+        self.note_thinned(&thinned, m.position);
         for (count, series) in self.reader.select(&selection)?.enumerate() {
             self.check_stop()?;
             self.budget.series(count + 1)?;
@@ -134,6 +122,18 @@ impl Evaluator<'_> {
             sink(&series, &span)?;
         }
         Ok(())
+    }
+
+    /// Where the windows of a selector lie.
+    pub(super) fn span(&self, m: &MatrixSelector) -> Result<Span> {
+        Ok(Span {
+            range: self.length_ms(&m.range)?,
+            offset: self.offset_ms(m.selector.offset.as_ref())?,
+            at: self.at_ms(m.selector.at),
+            lookback: self.options.lookback_ms,
+            extension: m.selector.extension,
+            position: m.position,
+        })
     }
 
     fn each_of_subquery(&self, s: &Subquery, grid: Grid, sink: &mut RangeSink<'_>) -> Result<()> {

@@ -59,12 +59,12 @@ fn start_overlaps(before: (i64, i64), start: i64) -> bool {
 
 /// What extrapolation needs to know of a window.
 #[derive(Debug, Clone, Copy)]
-struct Extent {
-    count: usize,
-    first: i64,
-    last: i64,
+pub(super) struct Extent {
+    pub(super) count: usize,
+    pub(super) first: i64,
+    pub(super) last: i64,
     /// Start of the first sample; 0 if unknown.
-    first_start: i64,
+    pub(super) first_start: i64,
 }
 
 /// What to do with the increase between the first and the last sample.
@@ -220,9 +220,21 @@ fn float_rate(
         last: floats.times[last],
         first_start: floats.start(0),
     };
-    let extrapolation = Extrapolation::of(extent, stretch, kind.is_counter)?;
     let first = floats.values[0];
-    let mut increase = lost.fold(floats.values[last] - first, |sum, value| sum + value);
+    let increase = lost.fold(floats.values[last] - first, |sum, value| sum + value);
+    of_increase(kind, extent, first, increase, stretch, range_ms)
+}
+
+/// The result for an increase between samples; `first` is the value of the first one.
+pub(super) fn of_increase(
+    kind: RateKind,
+    extent: Extent,
+    first: f64,
+    mut increase: f64,
+    stretch: Stretch,
+    range_ms: i64,
+) -> Option<f64> {
+    let extrapolation = Extrapolation::of(extent, stretch, kind.is_counter)?;
     if extrapolation.from_zero {
         increase += first;
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use model::{Histogram, ResetHint, Selection, Series, is_stale};
+use model::{Histogram, ResetHint, Selection, Series, Thinned, is_stale};
 
 use super::grid::{Cell, Grid, Row};
 use super::{Evaluator, Result, Sink};
@@ -36,10 +36,21 @@ impl Evaluator<'_> {
         let reference = |time: i64| at.unwrap_or(time).saturating_sub(offset);
         let smoothed = v.extension == Extension::Smoothed;
         let ahead = if smoothed { lookback } else { 0 };
-        let selection = Selection {
+        let mut selection = Selection {
             matchers: v.matchers.clone(),
             from_ms: reference(grid.start).saturating_sub(lookback - 1),
             to_ms: reference(grid.end()).saturating_add(ahead),
+        };
+        let thinned = self.reader.thinned(selection.from_ms, selection.to_ms);
+        self.note_thinned(&thinned, v.position);
+        let farthest = thinned.iter().map(|t| t.every_ms).max().unwrap_or(0);
+        selection.from_ms = selection.from_ms.saturating_sub(farthest);
+        // Where one sample an hour is left, it stands for its hour.
+        let reach = |time: i64| {
+            let over =
+                |t: &&Thinned| t.from_ms <= time && time <= t.to_ms.saturating_add(t.every_ms);
+            let farther = thinned.iter().filter(over).map(|t| t.every_ms).max();
+            lookback + farther.unwrap_or(0)
         };
         for (count, series) in self.reader.select(&selection)?.enumerate() {
             self.check_stop()?;
@@ -52,7 +63,7 @@ impl Evaluator<'_> {
             let row = if smoothed {
                 self.smooth(&series, grid, references, v)
             } else {
-                newest(&series, grid, references, lookback, take)
+                newest(&series, grid, references, reach, take)
             };
             if !row.is_empty() {
                 sink(row)?;
@@ -178,7 +189,7 @@ fn newest(
     series: &Series,
     grid: Grid,
     references: impl Iterator<Item = i64>,
-    lookback: i64,
+    lookback: impl Fn(i64) -> i64,
     take: Take,
 ) -> Row {
     let mut row = Row::new(series.labels.clone(), take != Take::Value, grid.count);
@@ -191,7 +202,7 @@ fn newest(
         let Some(k) = next.checked_sub(1) else {
             continue;
         };
-        if times[k] <= time.saturating_sub(lookback) || is_stale(series.values[k]) {
+        if times[k] <= time.saturating_sub(lookback(time)) || is_stale(series.values[k]) {
             continue;
         }
         match take {

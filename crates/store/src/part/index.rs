@@ -34,7 +34,7 @@ pub(crate) struct BlockEntry {
     pub(crate) to_ms: i64,
     pub(crate) times: Place,
     pub(crate) values: Place,
-    /// Floats only.
+    /// Of floats, or of all that a roll-up's points tell of.
     pub(crate) summary: Summary,
 }
 
@@ -56,6 +56,7 @@ impl EntryState {
 }
 
 const HISTOGRAMS: u8 = 1;
+const WINDOWS: u8 = 2;
 
 impl Place {
     /// Bytes of the column, its checksum included.
@@ -83,17 +84,17 @@ impl BlockEntry {
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>, state: &mut EntryState) {
-        out.push(if self.kind == Kind::Histograms {
-            HISTOGRAMS
-        } else {
-            0
+        out.push(match self.kind {
+            Kind::Floats => 0,
+            Kind::Histograms => HISTOGRAMS,
+            Kind::Windows => WINDOWS,
         });
         put_u64(out, self.count as u64);
         put_i64(out, self.from_ms.wrapping_sub(state.last_ms));
         put_u64(out, self.to_ms.wrapping_sub(self.from_ms) as u64);
         put_place(out, &self.times, &mut state.times_at);
         put_place(out, &self.values, &mut state.values_at);
-        if self.kind == Kind::Floats {
+        if self.kind != Kind::Histograms {
             self.summary.encode(out, self.count);
         }
         state.last_ms = self.to_ms;
@@ -103,6 +104,7 @@ impl BlockEntry {
         let kind = match reader.u8()? {
             0 => Kind::Floats,
             HISTOGRAMS => Kind::Histograms,
+            WINDOWS => Kind::Windows,
             _ => return None,
         };
         let count = reader.usize().filter(|n| (1..=SAMPLES_MAX).contains(n))?;
@@ -111,7 +113,7 @@ impl BlockEntry {
         let times = take_place(reader, &mut state.times_at)?;
         let values = take_place(reader, &mut state.values_at)?;
         let summary = match kind {
-            Kind::Floats => Summary::decode(reader, count)?,
+            Kind::Floats | Kind::Windows => Summary::decode(reader, count)?,
             Kind::Histograms => Summary::default(),
         };
         state.last_ms = to_ms;

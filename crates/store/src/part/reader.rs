@@ -5,13 +5,15 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use model::Run;
+
 use super::{
     DAY_MS, END, Footer, MAGIC, TAIL_BYTES,
     index::{BlockEntry, Index, Place},
     name,
 };
 use crate::{
-    chunk::{read_values, times},
+    chunk::{read_values, times, windows},
     columns::Columns,
     disk::{Disk, ReadFile},
     store::lock,
@@ -41,6 +43,8 @@ pub(crate) struct Part {
     pub(crate) footer: Footer,
     file: Arc<dyn ReadFile>,
     index: Mutex<Option<Arc<Index>>>,
+    /// Whether the file is in the archive.
+    pub(crate) archived: bool,
 }
 
 /// The last column of times a reader decoded: the next series mostly has the same.
@@ -59,6 +63,7 @@ impl Part {
             footer,
             file,
             index: Mutex::new(None),
+            archived: false,
         };
         part.load_index()?;
         Ok(part)
@@ -103,6 +108,29 @@ impl Part {
 
     pub(crate) fn touches(&self, from_ms: i64, to_ms: i64) -> bool {
         self.footer.from_ms <= to_ms && self.footer.to_ms >= from_ms
+    }
+
+    /// Whether the range and the part's day have a time in common.
+    pub(crate) fn touches_day(&self, from_ms: i64, to_ms: i64) -> bool {
+        let begin = self.footer.day.saturating_mul(DAY_MS);
+        begin <= to_ms && begin.saturating_add(DAY_MS - 1) >= from_ms
+    }
+
+    /// Appends the points of a block of a roll-up.
+    pub(crate) fn read_points(
+        &self,
+        block: &BlockEntry,
+        shared: &mut SharedTimes,
+        out: &mut Vec<Run>,
+    ) -> Result<(), PartError> {
+        self.read_times(block, shared)?;
+        let decoded = match &block.values {
+            Place::Inline(bytes) => windows::decode(bytes, &shared.times, out),
+            Place::Stored { at, bytes } => {
+                windows::decode(&self.column(*at, *bytes)?, &shared.times, out)
+            }
+        };
+        decoded.ok_or_else(|| self.corrupt("points of a roll-up cannot be read"))
     }
 
     /// Bytes of the file.

@@ -15,7 +15,7 @@ use super::{
     name, temporary,
 };
 use crate::{
-    chunk::{Effort, compress, pieces},
+    chunk::{Chunk, Effort, compress, pieces},
     columns::Columns,
     disk::{Disk, WriteFile},
     summary::Summary,
@@ -69,10 +69,22 @@ impl PartWriter {
         block_samples: usize,
         effort: Effort,
     ) -> io::Result<()> {
+        let coded = pieces(columns, block_samples).into_iter().map(|piece| {
+            let chunk = compress(columns, piece.clone(), effort);
+            (chunk, Summary::of(&columns.values[piece]))
+        });
+        self.chunks(labels, coded)
+    }
+
+    /// Adds a series' coded blocks, in order of time.
+    pub(crate) fn chunks(
+        &mut self,
+        labels: &Labels,
+        chunks: impl IntoIterator<Item = (Chunk, Summary)>,
+    ) -> io::Result<()> {
         let mut entries = Vec::new();
         let mut state = EntryState::starting(self.base_ms);
-        for piece in pieces(columns, block_samples) {
-            let chunk = compress(columns, piece.clone(), effort);
+        for (chunk, summary) in chunks {
             let entry = BlockEntry {
                 kind: chunk.kind,
                 count: chunk.count,
@@ -80,7 +92,7 @@ impl PartWriter {
                 to_ms: chunk.to_ms,
                 times: self.times(&chunk.times)?,
                 values: self.column(&chunk.values)?,
-                summary: Summary::of(&columns.values[piece]),
+                summary,
             };
             entry.encode(&mut entries, &mut state);
             self.footer.from_ms = self.footer.from_ms.min(chunk.from_ms);

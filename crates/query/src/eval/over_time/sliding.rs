@@ -22,8 +22,9 @@ pub(super) fn each(
     }
 }
 
-/// The largest or smallest value of each window; NaN only if there is nothing else. `beats` says
-/// that a newer value makes an older one useless.
+/// The largest or smallest value of each window, of equals (0 and -0) the first; NaN only if there
+/// is nothing else. `beats` says that a newer value makes an older one useless; so does one of
+/// the same bits.
 pub(super) fn extremes(
     values: &[f64],
     windows: &[(usize, usize)],
@@ -39,7 +40,10 @@ pub(super) fn extremes(
             }
             while candidates
                 .back()
-                .is_some_and(|c| beats(values[i], values[*c]))
+                .is_some_and(|c| {
+                    let (new, old) = (values[i], values[*c]);
+                    beats(new, old) || new.to_bits() == old.to_bits()
+                })
             {
                 candidates.pop_back();
             }
@@ -169,7 +173,7 @@ mod tests {
         let mut sum = vec![0.0; 300];
         let mut max = vec![0.0; 300];
         sums(&finite, &windows, &mut sum, |s, _| s.value());
-        extremes(&values, &windows, &mut max, |new, old| new >= old);
+        extremes(&values, &windows, &mut max, |new, old| new > old);
         for (i, (low, high)) in windows.iter().enumerate().filter(|(_, (l, h))| l < h) {
             let alone = finite[*low..*high]
                 .iter()
