@@ -5,9 +5,10 @@ use std::{
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::Arc,
+    time::Duration,
 };
 
-use model::{AppendError, Durability, Labels, SampleSink as _};
+use model::{AppendError, Durability, Labels, Matcher, SampleSink as _, Selection};
 use store::{Config, State, Store};
 
 use crate::{
@@ -26,12 +27,16 @@ fn seeds(count: u64, story: fn(u64)) {
     }
 }
 
+const YEAR: Duration = Duration::from_secs(366 * 86_400);
+
 fn config() -> Config {
     Config {
         chunk_samples: 8,
         block_samples: 16,
         merge_width: 2,
         idle_flushes: 0,
+        retention_1m: YEAR,
+        retention_1h: YEAR,
         ballast_bytes: 512,
         ..quiet()
     }
@@ -58,6 +63,18 @@ fn apply(batch: &Tried, contents: &mut Contents) {
     }
 }
 
+/// Headers and roll-ups count what is there.
+fn check_rollups(store: &Store, samples: usize) {
+    let all = Selection {
+        matchers: vec![Matcher::equal("__name__", "up")],
+        from_ms: i64::MIN + 1,
+        to_ms: i64::MAX - 1,
+    };
+    let told = store.summaries(&all).unwrap();
+    let told: u64 = told.iter().map(|(_, summary)| summary.count).sum();
+    assert_eq!(told, samples as u64, "as headers and roll-ups have it");
+}
+
 impl Written {
     fn after(&self, batches: usize) -> Contents {
         let mut contents = Contents::new();
@@ -81,6 +98,7 @@ impl Written {
                 apply(batch, &mut contents);
                 contents == found
             });
+        check_rollups(store, found.len());
         let closest = self.after(self.acknowledged);
         assert!(
             fits,

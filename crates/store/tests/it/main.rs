@@ -8,6 +8,7 @@ mod damage;
 mod delete;
 mod golden;
 mod model;
+mod rollups;
 mod sim_disk;
 mod summaries;
 mod support;
