@@ -36,7 +36,7 @@ mod xxhash;
 
 use std::cell::{Cell as StdCell, RefCell};
 
-use model::{Labels, ReadError, Series, SeriesReader};
+use model::{Labels, ReadError, SeriesReader};
 
 pub(crate) use assembly::merged;
 pub(crate) use budget::{Budget, Rows};

@@ -197,10 +197,8 @@ impl Digests<'_> {
         } in &placed
         {
             if *alone && self.speaks_for_itself(block) {
-                if block.summary.count > 0 {
-                    told.runs
-                        .push(block.summary.run(block.from_ms, block.to_ms));
-                }
+                told.runs
+                    .push(block.summary.run(block.from_ms, block.to_ms));
                 continue;
             }
             self.decode(*cursor, block, &mut decoded[*cursor])?;
@@ -228,8 +226,11 @@ impl Digests<'_> {
         from_ms >= self.walk.selection.from_ms && to_ms <= self.walk.selection.to_ms
     }
 
+    /// Whether a header says all: with staleness markers in the block it does not say when the
+    /// first and last value were.
     fn speaks_for_itself(&self, block: &BlockEntry) -> bool {
         block.kind == Kind::Floats
+            && block.summary.count == block.count as u64
             && self.in_range(block.from_ms, block.to_ms)
             && !self.windows.cut(block.from_ms, block.to_ms)
     }
@@ -333,8 +334,21 @@ impl Digests<'_> {
         told: &mut Told,
     ) -> Result<(), PartError> {
         let mut levels = Vec::new();
+        let expected = if day.remains {
+            None
+        } else {
+            self.count_of_day(day, placed)?
+        };
         for cursor in &day.rollups {
-            levels.push(self.points(key, *cursor, day.remains, told)?);
+            let points = self.points(key, *cursor, day.remains, told)?;
+            let count: u64 = points.iter().map(|point| point.count).sum();
+            // What was lost to damage must not look as if it had never been.
+            if expected.is_none_or(|expected| count == expected) {
+                levels.push(points);
+            }
+        }
+        if levels.is_empty() {
+            return Ok(());
         }
         let mut choice = Choice::default();
         self.choose(&levels, (i64::MIN, i64::MAX), day.remains, &mut choice);
@@ -351,6 +365,18 @@ impl Digests<'_> {
         *placed = others;
         told.runs.append(&mut choice.runs);
         self.samples_between(&of_day, &choice.cut, told)
+    }
+
+    /// How many floats the day's part has of the series.
+    fn count_of_day(&self, day: &Day, placed: &[Placed]) -> Result<Option<u64>, PartError> {
+        let of_day = |p: &&Placed| self.walk.parts[p.cursor].part.footer.sequence == day.source;
+        let Some(Placed { cursor, .. }) = placed.iter().find(of_day) else {
+            return Ok(None);
+        };
+        let blocks = self.walk.parts[*cursor]
+            .blocks_in((i64::MIN, i64::MAX))
+            .map_err(|error| PartError::Corrupt(error.to_string()))?;
+        Ok(Some(blocks.iter().map(|b| b.summary.count).sum()))
     }
 
     /// The points of a roll-up; its histograms, if they are all that is left, go to the samples.
@@ -370,7 +396,7 @@ impl Digests<'_> {
         for block in blocks {
             match block.kind {
                 Kind::Windows => part.read_points(&block, &mut self.walk.shared, &mut points)?,
-                Kind::Histograms if remains && is_finest => {
+                Kind::Histograms | Kind::Floats if remains && is_finest => {
                     let mut columns = Columns::default();
                     part.read_block(&block, &mut self.walk.shared, &mut columns)?;
                     self.walk.parts[cursor].veil.cut(key, &mut columns);

@@ -171,6 +171,8 @@ impl<'a> Work<'a> {
             sequence: self.next_part,
             replaces: vec![part.footer.sequence],
             samples: 0,
+            // A roll-up with holes is no short way to its samples: it is made anew.
+            source: 0,
             ..part.footer.clone()
         };
         let mut writer = match self.apply {

@@ -27,7 +27,8 @@ use crate::{
     manifest::Edit,
     part::{
         DAY_LEVEL, Footer,
-        index::Index, reader::{Part, PartError, SharedTimes},
+        index::Index,
+        reader::{Part, PartError, SharedTimes},
         writer::PartWriter,
     },
     stats::count,

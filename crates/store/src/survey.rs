@@ -38,8 +38,14 @@ pub struct Survey {
     pub bytes_wal: u64,
     /// Samples in the log.
     pub samples_wal: u64,
-    /// Parts that check.
+    /// Parts that check; roll-ups are not among them.
     pub parts: u64,
+    /// Roll-ups that check.
+    pub rollups: u64,
+    /// Points in them.
+    pub rollup_points: u64,
+    /// Their bytes, index included.
+    pub bytes_rollups: u64,
     /// Parts and stretches of the log that do not check, and are not counted.
     pub damaged: u64,
     /// Deletes to be carried out.
@@ -132,6 +138,12 @@ pub fn survey(disk: &dyn Disk, progress: &mut dyn FnMut(u64, u64)) -> Result<Sur
 impl Count {
     fn part(&mut self, part: &Part) -> Result<(), PartError> {
         let footer = &part.footer;
+        if footer.is_rollup() {
+            self.survey.rollups += 1;
+            self.survey.rollup_points += footer.samples;
+            self.survey.bytes_rollups += part.bytes();
+            return Ok(());
+        }
         let (data, index_bytes) = (footer.column_bytes(), part.bytes() - footer.column_bytes());
         let day = self.days.entry(footer.day).or_default();
         day.day = footer.day;

@@ -202,8 +202,7 @@ fn compare(store: &Store, random: &mut Random, rounds: u64) -> (usize, usize) {
             );
         }
     }
-    let told = *fast.told.lock().unwrap();
-    told
+    fast.told.into_inner().unwrap()
 }
 
 /// Two days of one series, with gaps, resets, odd values and markers.
