@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod offered;
 pub mod proc;
 pub mod program;
+pub mod proxy;
 pub mod server;
 pub mod service;
 pub mod stage;

@@ -50,6 +50,11 @@ const BENCHES: &[Bench] = &[
         program: Program::Example(OUTSIDE, "measure", &["apply"]),
     },
     Bench {
+        name: "agent",
+        measures: "bytes of the agent on the wire, what it uses, points/s it takes, latency",
+        program: Program::Example(OUTSIDE, "measure", &["agent"]),
+    },
+    Bench {
         name: "ingest",
         measures: "samples a CPU second through the store's port, memory a series",
         program: Program::Bench("store", "store", &["ingest"]),

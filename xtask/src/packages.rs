@@ -12,10 +12,17 @@ pub(crate) struct Package {
 }
 
 /// What `cargo xtask test` needs beside Rust and Node.
-pub(crate) const FOR_TESTS: &[Package] = &[Package {
-    program: "chromium",
-    package: "chromium",
-}];
+pub(crate) const FOR_TESTS: &[Package] = &[
+    Package {
+        program: "chromium",
+        package: "chromium",
+    },
+    // A store elsewhere: the conformance suite runs against it.
+    Package {
+        program: "victoria-metrics",
+        package: "victoria-metrics",
+    },
+];
 
 /// Installs what is missing (Debian and its kin, as root); elsewhere says what to install.
 pub(crate) fn install(steps: &Steps, packages: &[Package]) -> Result<(), String> {

@@ -47,10 +47,9 @@ pub(crate) struct App {
     /// `None` unless the configuration asks for it.
     pub(crate) admin: Option<admin::Admin>,
     /// What senders push, and where it goes.
-    pub(crate) receiver: collect::receive::Receiver,
-    pub(crate) sink: ingest::PushSink,
-    /// Places for requests that push samples.
-    pub(crate) ingests: Arc<Semaphore>,
+    pub(crate) doors: ingest::Doors,
+    /// Who answers queries whole, when samples are kept elsewhere.
+    pub(crate) answers: Option<Arc<remote::RemoteReader>>,
 }
 
 /// A shared reader of series.
@@ -87,9 +86,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/-/healthy", get(health::healthy))
         .route("/-/ready", get(health::ready))
         .route("/metrics", get(health::metrics))
-        .route("/v1/metrics", post(ingest::otlp))
-        .route("/write", post(ingest::influx))
-        .route("/api/v2/write", post(ingest::influx))
+        .merge(ingest::routes())
         .route("/", get(ui::index))
         .route("/favicon.svg", get(ui::icon))
         .route("/assets/{*path}", get(ui::asset))
@@ -111,11 +108,7 @@ fn prometheus_routes() -> Router<Arc<App>> {
         .route("/label/{name}/values", get(prometheus::label_values))
         .route("/series", get(prometheus::series).post(prometheus::series))
         .route("/metadata", get(prometheus::metadata))
-        .route("/write", post(ingest::remote_write))
-        .route("/otlp/v1/metrics", post(ingest::otlp))
         .route("/export", get(export::json_lines).post(export::json_lines))
-        .route("/import", post(ingest::json_lines))
-        .route("/import/csv", post(ingest::csv))
         .route(
             "/format_query",
             get(prometheus::format_query).post(prometheus::format_query),

@@ -5,16 +5,22 @@ use std::{path::Path, sync::Arc};
 use act::{Actuator, HttpTarget};
 use govern::{Governor, Policy};
 use journal::Journal;
-use model::{Clock, Order, ProposalId, SampleSink, SeriesReader, StudyId, StudyState};
+use model::{Clock, Order, ProposalId, SeriesReader, StudyId, StudyState};
 use query::{Engine, Limits, Options};
 use store::Store;
 use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 
 use crate::{
-    api::{App, Reader, admin::Admin, convert, ingest::PushSink},
+    api::{
+        App, Reader,
+        admin::Admin,
+        convert,
+        ingest::{Behind, Doors, PushSink},
+    },
     capacity::Capacities,
     config::Config,
     driver::Driver,
+    keep::{Elsewhere, ElsewhereError, Keep},
     mailbox::{Mail, Mailbox},
     measure::Measure,
     pipeline::{Parts, Pipeline},
@@ -27,7 +33,7 @@ use crate::{
 const EVENTS_AHEAD: usize = 256;
 
 /// Requests that push samples decoded at once; more wait. Each holds up to a decoded body.
-const INGESTS_MAX: usize = 4;
+pub(crate) const INGESTS_MAX: usize = 4;
 
 /// Findings shown after a restart.
 const FINDINGS_SHOWN: u32 = 200;
@@ -40,7 +46,7 @@ pub(crate) struct Assembly {
     pub(crate) orders: mpsc::UnboundedReceiver<Order>,
     pub(crate) collector: collect::Collector,
     pub(crate) targets: Vec<TargetLink>,
-    pub(crate) store: Arc<Store>,
+    pub(crate) keep: Keep,
 }
 
 /// A target and the way to it.
@@ -65,6 +71,8 @@ pub(crate) enum AssembleError {
         #[source]
         source: store::OpenError,
     },
+    #[error(transparent)]
+    Elsewhere(ElsewhereError),
     #[error("cannot open the journal {path}")]
     Journal {
         path: String,
@@ -95,8 +103,8 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         source,
     })?;
 
-    let store = store(&config, &data, Arc::clone(&clock))?;
-    let reader: Arc<dyn SeriesReader> = Arc::clone(&store) as _;
+    let keep = keep(&config, &data, &clock)?;
+    let reader: Arc<dyn SeriesReader> = keep.reader();
     let engine = engine(&config);
     let measure = Measure::new(engine.clone());
     let policy = policy(&config);
@@ -113,7 +121,7 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
     })?;
 
     let telemetry = Arc::new(Telemetry::new());
-    telemetry.watch_store(&store);
+    keep.watch(&telemetry);
     let collector = collector(&config, Arc::clone(&clock));
     let (view, viewed) = watch::channel(past.view(clock.wall_ms()));
     let (events, _) = broadcast::channel(EVENTS_AHEAD);
@@ -126,7 +134,7 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         .map(|t| link(t, &clock))
         .collect::<Result<_, _>>()?;
     let pipeline = Pipeline::new(Parts {
-        sink: Arc::clone(&store) as Arc<dyn SampleSink>,
+        sink: keep.sink(),
         reader: Arc::clone(&reader),
         measure: measure.clone(),
         targets: config.targets.clone(),
@@ -140,7 +148,7 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         pipeline,
         policy,
         journal,
-        store: Arc::clone(&store),
+        keep: keep.clone(),
         clock: Arc::clone(&clock),
         capacities: Capacities::new(config.capacity.clone()),
         view,
@@ -149,13 +157,19 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         telemetry: Arc::clone(&telemetry),
         record: crate::driver::Record::default(),
     };
-    let receiver = receiver(&config);
-    let sink = PushSink {
-        store: Arc::clone(&store) as _,
-        mailbox: mailbox.clone(),
-    };
-    let admin = config.server.admin_api.then(|| Admin {
-        store: Arc::clone(&store),
+    let doors = Doors(Arc::new(Behind {
+        receiver: receiver(&config),
+        sink: Arc::new(PushSink {
+            store: keep.sink(),
+            mailbox: mailbox.clone(),
+        }),
+        places: Arc::new(Semaphore::new(INGESTS_MAX)),
+        clock: Arc::clone(&clock),
+        durability: config.store.durability,
+    }));
+    let admin = keep.here().filter(|_| config.server.admin_api);
+    let admin = admin.map(|store| Admin {
+        store: Arc::clone(store),
         data: data.clone(),
     });
     let app = App {
@@ -172,9 +186,8 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         events,
         telemetry,
         collector: collector.handle(),
-        receiver,
-        sink,
-        ingests: Arc::new(Semaphore::new(INGESTS_MAX)),
+        doors,
+        answers: keep.answers(),
     };
     Ok(Assembly {
         app: Arc::new(app),
@@ -183,8 +196,17 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         orders,
         collector,
         targets,
-        store,
+        keep,
     })
+}
+
+fn keep(config: &Config, data: &Path, clock: &Arc<dyn Clock>) -> Result<Keep, AssembleError> {
+    let Some(said) = &config.store.remote else {
+        return Ok(Keep::Here(store(config, data, Arc::clone(clock))?));
+    };
+    let (queue, samples) = (data.join("queue"), config.server.query_samples_max);
+    let there = Elsewhere::open(said, &queue, samples, clock);
+    Ok(Keep::Elsewhere(there.map_err(AssembleError::Elsewhere)?))
 }
 
 fn store(config: &Config, data: &Path, clock: Arc<dyn Clock>) -> Result<Arc<Store>, AssembleError> {
@@ -207,7 +229,7 @@ fn store(config: &Config, data: &Path, clock: Arc<dyn Clock>) -> Result<Arc<Stor
     Ok(Arc::new(store))
 }
 
-fn receiver(config: &Config) -> collect::receive::Receiver {
+pub(crate) fn receiver(config: &Config) -> collect::receive::Receiver {
     collect::receive::Receiver::new(collect::receive::Limits {
         body_bytes: config.server.body_bytes_max,
         ..collect::receive::Limits::default()
@@ -241,7 +263,7 @@ fn policy(config: &Config) -> Policy {
     }
 }
 
-fn collector(config: &Config, clock: Arc<dyn Clock>) -> collect::Collector {
+pub(crate) fn collector(config: &Config, clock: Arc<dyn Clock>) -> collect::Collector {
     let scrapes = config.collect.scrapes.iter().map(|scrape| collect::Target {
         interval: scrape.interval,
         timeout: scrape.timeout,

@@ -39,6 +39,18 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Run the server: collect, store, answer, analyze, and tune what the configuration names.
     Serve(ServeArgs),
+    /// Collect here, keep samples elsewhere: send them by remote write to another ALL-USE, or to
+    /// Prometheus, VictoriaMetrics, Mimir, Thanos or Cortex.
+    ///
+    /// What is collected goes into a queue on the disk first, so that an outage of the other side
+    /// loses nothing that fits there, and neither does a crash of this process. Its own metrics
+    /// are at http://127.0.0.1:9401/metrics; what is pushed there (remote write, OTLP, InfluxDB
+    /// lines) is sent on as well. The configuration may have the tables [collect], [agent]
+    /// (to, listen, data), [agent.peer] (write_prefix, tenant, user, password_file,
+    /// bearer_token_file, timeout), [agent.peer.headers], [agent.labels] and [agent.queue]
+    /// (bytes_max, overflow, sync_every, batch_samples_max, batch_delay_max, lanes, retry_min,
+    /// retry_max).
+    Agent(AgentArgs),
     /// Ask a server a PromQL query.
     Query(QueryArgs),
     /// Look after a store on disk: count, check, repair.
@@ -128,6 +140,25 @@ pub(crate) struct ServeArgs {
     /// When stopped, also put back the values this run has kept.
     #[arg(long)]
     pub(crate) put_back: bool,
+    /// Stop when standard input closes: for a program that starts this one.
+    #[arg(long, hide = true)]
+    pub(crate) until_stdin_closes: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AgentArgs {
+    /// Where samples go, such as http://server:9400; /api/v1/write is added.
+    #[arg(long, value_name = "URL")]
+    pub(crate) to: Option<String>,
+    /// Configuration file (TOML). Everything in it is optional.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Folder of the queue. [default: ./alluse-agent]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Address of its own metrics and doors; port 0 takes a free one. [default: 127.0.0.1:9401]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
     /// Stop when standard input closes: for a program that starts this one.
     #[arg(long, hide = true)]
     pub(crate) until_stdin_closes: bool,

@@ -5,11 +5,13 @@
 //! reported at once, each with its place and key.
 
 pub(crate) mod duration;
+pub(crate) mod outlet;
 mod said;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use model::{Durability, Goal};
+use outlet::{Outlet, outlet};
 pub(crate) use said::Mistake;
 use said::{Section, Source};
 use toml::de::DeTable;
@@ -20,6 +22,7 @@ use wire::control::TrustLevel;
 pub(crate) struct Config {
     pub(crate) server: Server,
     pub(crate) store: Store,
+    pub(crate) agent: Agent,
     pub(crate) collect: Collect,
     pub(crate) governor: Governor,
     pub(crate) targets: Vec<Target>,
@@ -51,6 +54,8 @@ pub(crate) struct Server {
 /// How much is kept, and how.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Store {
+    /// The store elsewhere that keeps the samples instead of the own one.
+    pub(crate) remote: Option<Outlet>,
     pub(crate) retention: Duration,
     pub(crate) series_max: u64,
     /// What a power cut may lose at most.
@@ -61,6 +66,19 @@ pub(crate) struct Store {
     pub(crate) flush_every: Duration,
     /// Bytes of log at which memory becomes parts: bounds the replay after a crash.
     pub(crate) flush_bytes: u64,
+}
+
+/// How `alluse agent` works; `serve` does not look at it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Agent {
+    /// Where its own metrics and its doors are.
+    pub(crate) listen: SocketAddr,
+    /// Folder of its queue.
+    pub(crate) data: PathBuf,
+    /// Put on samples that have no such label: what tells one agent's host from another's.
+    pub(crate) labels: Vec<(String, String)>,
+    /// Where samples go; the address is empty when only the command line says it.
+    pub(crate) outlet: Outlet,
 }
 
 /// What is collected.
@@ -174,6 +192,10 @@ pub(crate) struct Capacity {
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
+/// Longest an agent's sample waits for others: five samples of a 1 s series share their labels.
+const AGENT_DELAY: Duration = Duration::from_secs(5);
+/// The same in a server, whose analysis and trials read what they wait for.
+const SERVER_DELAY: Duration = Duration::from_millis(200);
 const YEARS: Duration = Duration::from_secs(20 * 365 * 86_400);
 
 impl Default for Config {
@@ -281,6 +303,7 @@ fn meant(root: &Section<'_, '_>) -> Config {
     Config {
         server: server(root.section("server")),
         store: store(root.section("store")),
+        agent: agent(root.section("agent")),
         collect: collect(root.section("collect")),
         governor: governor(root.section("governor")),
         targets: root.sections("target").into_iter().map(target).collect(),
@@ -323,7 +346,15 @@ fn size(said: &Section<'_, '_>, key: &'static str, default: usize, most: usize) 
 }
 
 fn store(said: Section<'_, '_>) -> Store {
+    let url = said.text("remote");
+    if url.as_ref().is_some_and(|url| !url.starts_with("http://")) {
+        said.mistake("remote", "expected an address that begins with http://");
+    }
+    let url_given = url.is_some();
+    let url = url.unwrap_or_default().trim_end_matches('/').to_owned();
+    let remote = outlet(&said, url, SERVER_DELAY);
     let store = Store {
+        remote: url_given.then_some(remote),
         retention: said
             .duration("retention", HOUR..=YEARS)
             .unwrap_or(Duration::from_secs(15 * 86_400)),
@@ -346,6 +377,28 @@ fn store(said: Section<'_, '_>) -> Store {
     };
     said.finish();
     store
+}
+
+fn agent(said: Section<'_, '_>) -> Agent {
+    let address = |text: &str| {
+        text.parse()
+            .map_err(|_address| format!("{text:?} is not an address such as 127.0.0.1:9401"))
+    };
+    let listen = said.parsed("listen", address);
+    let to = said.text("to").unwrap_or_default();
+    if !to.is_empty() && !to.starts_with("http://") {
+        said.mistake("to", format!("{to:?} does not begin with http://"));
+    }
+    let agent = Agent {
+        listen: listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9_401))),
+        data: said
+            .text("data")
+            .map_or_else(|| "alluse-agent".into(), PathBuf::from),
+        labels: said.section("labels").plain_texts(),
+        outlet: outlet(&said, to.trim_end_matches('/').to_owned(), AGENT_DELAY),
+    };
+    said.finish();
+    agent
 }
 
 fn collect(said: Section<'_, '_>) -> Collect {

@@ -6,7 +6,6 @@ use std::{sync::Arc, time::Duration};
 use govern::Event;
 use journal::Journal;
 use model::{Arm, ChangeId, Clock, Finding, Order, StudyId};
-use store::Store;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use wire::{control, live};
 
@@ -14,6 +13,7 @@ use crate::{
     api::{convert, live::Signal},
     capacity::Capacities,
     config::Bound,
+    keep::Keep,
     mailbox::{Ask, Mail, Reply},
     pipeline::{Pipeline, Turn},
     telemetry::Telemetry,
@@ -32,7 +32,7 @@ pub(crate) struct Driver {
     pub(crate) pipeline: Pipeline,
     pub(crate) policy: govern::Policy,
     pub(crate) journal: Journal,
-    pub(crate) store: Arc<Store>,
+    pub(crate) keep: Keep,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) capacities: Capacities,
     pub(crate) view: watch::Sender<View>,
@@ -367,7 +367,7 @@ impl Driver {
     }
 
     fn publish_status(&self) {
-        let stats = self.store.stats();
+        let kept = self.keep.state();
         let governor = self.pipeline.governor();
         let running = self
             .pipeline
@@ -381,9 +381,9 @@ impl Driver {
             status.now_ms = now_ms;
             status.trust = convert::trust(governor.trust());
             status.red_button = governor.red_button().map(str::to_owned);
-            status.store = store_state(stats.state).to_owned();
-            status.series = stats.series;
-            status.samples = stats.appended;
+            status.store = kept.state.to_owned();
+            status.series = kept.series;
+            status.samples = kept.samples;
             status.running = running;
         });
         let status = self.view.borrow().status.clone();
@@ -460,13 +460,5 @@ fn running(id: ChangeId, trial: &crate::trial::Trial) -> control::Running {
         pairs_max: test.rule().pairs_max,
         e_value: test.e_value(),
         effect: test.effect().map(convert::effect),
-    }
-}
-
-fn store_state(state: store::State) -> &'static str {
-    match state {
-        store::State::Healthy => "healthy",
-        store::State::DiskFull => "disk_full",
-        store::State::Failed => "failed",
     }
 }

@@ -16,6 +16,7 @@ use tokio::{
 use crate::{
     api,
     assemble::{Assembly, TargetLink},
+    keep::Keep,
     mailbox::{Mail, Mailbox},
 };
 
@@ -27,7 +28,7 @@ const DISCOVER_EVERY: Duration = Duration::from_secs(2);
 const SILENT_MAX: u32 = 3;
 
 /// Requests still running at shutdown are given so long.
-const DRAIN: Duration = Duration::from_secs(10);
+pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 
 /// Rolling back what is in force may take so long at shutdown; then the leases do it.
 const PUT_BACK: Duration = Duration::from_secs(15);
@@ -98,7 +99,7 @@ pub(crate) async fn run(
         orders,
         collector,
         targets,
-        store,
+        keep,
     } = assembly;
     let listen = app.config.server.listen;
     let listener = TcpListener::bind(listen).await.map_err(|error| {
@@ -107,6 +108,7 @@ pub(crate) async fn run(
     let address = listener.local_addr()?;
     let mailbox = app.loop_mail.clone();
     let (stopping, stopped) = watch::channel(false);
+    let (sending_stops, sending_stopped) = watch::channel(false);
 
     collector.handle().add_target(own_target(address));
     let looping = std::thread::Builder::new()
@@ -120,6 +122,10 @@ pub(crate) async fn run(
                 .block_on(driver.run(mails));
         })?;
     let actuating = tokio::spawn(actuate(targets, orders, mailbox.clone(), stopped.clone()));
+    let sending = match &keep {
+        Keep::Here(_) => None,
+        Keep::Elsewhere(there) => Some(tokio::spawn(there.forwarder.clone().run(sending_stopped))),
+    };
     let collecting = tokio::spawn(collect(collector, mailbox.clone(), stopped.clone()));
     let serving = serve(listener, app, stopped.clone());
     ready(address);
@@ -142,10 +148,13 @@ pub(crate) async fn run(
             tracing::warn!(name, "did not end in time");
         }
     }
-    tokio::task::spawn_blocking(move || store.close())
+    sending_stops.send_replace(true);
+    if let Some(sending) = sending {
+        sending.await.map_err(std::io::Error::other)?;
+    }
+    tokio::task::spawn_blocking(move || keep.close())
         .await
         .map_err(std::io::Error::other)?
-        .map_err(std::io::Error::other)
 }
 
 /// The server scrapes itself like any other service.
@@ -153,7 +162,7 @@ fn own_target(address: std::net::SocketAddr) -> collect::Target {
     collect::Target::new("alluse", format!("http://{address}/metrics"))
 }
 
-async fn resolved(mut stopped: watch::Receiver<bool>) {
+pub(crate) async fn resolved(mut stopped: watch::Receiver<bool>) {
     if stopped.wait_for(|stop| *stop).await.is_err() {
         // The sender is gone: that is a stop too.
     }

@@ -1,5 +1,6 @@
 //! The program: wires the stages, serves the API and the dashboard, and is the CLI.
 
+mod agent;
 mod api;
 mod ask;
 mod assemble;
@@ -10,6 +11,8 @@ mod config;
 mod demo;
 mod driver;
 mod exchange;
+mod forward;
+mod keep;
 mod lifecycle;
 mod mailbox;
 mod measure;
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
     let code = match cli.command {
         Command::Demo(args) => demo::run(&args, cli.quiet),
         Command::Serve(args) => serve::run(args),
+        Command::Agent(args) => agent::run(args),
         Command::Query(args) => ask::run(&args),
         Command::Optimize { method } => optimize::run(method),
         Command::Backup(args) => backup::run(&args, cli.quiet),

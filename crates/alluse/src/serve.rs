@@ -48,7 +48,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
 }
 
 /// Resolves when the server should stop.
-async fn stop(until_stdin_closes: bool) {
+pub(crate) async fn stop(until_stdin_closes: bool) {
     let (Ok(mut terminate), Ok(mut interrupt)) = (
         signal(SignalKind::terminate()),
         signal(SignalKind::interrupt()),
@@ -73,7 +73,7 @@ async fn stop(until_stdin_closes: bool) {
 }
 
 /// The configuration of a file, or the defaults; the environment applied.
-fn read(file: Option<&Path>) -> Result<Config, Failure> {
+pub(crate) fn read(file: Option<&Path>) -> Result<Config, Failure> {
     let text = match file {
         Some(file) => std::fs::read_to_string(file)
             .map_err(|e| Failure::usage(format!("alluse: cannot read {}: {e}", file.display())))?,

@@ -9,6 +9,7 @@
 //! | [`relabel`](mod@relabel) | rules that rewrite, keep or drop label sets |
 //! | [`exposition`] | Prometheus and OpenMetrics text into samples, strictly |
 //! | [`receive`] | what senders push: remote write and the line formats, decoded within bounds |
+//! | [`spill`] | a bounded queue on the disk between collecting and sending |
 //! | [`tally`] | the collector's own counters |
 
 pub mod collector;
@@ -18,6 +19,7 @@ pub mod process;
 pub mod receive;
 pub mod relabel;
 pub mod scrape;
+pub mod spill;
 mod stale;
 pub mod tally;
 pub mod ticker;

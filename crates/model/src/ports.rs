@@ -33,6 +33,8 @@ pub enum RejectReason {
     Duplicate,
     /// Older than the newest sample of its series, where the sink cannot take it.
     OutOfOrder,
+    /// Refused by the store elsewhere that keeps the samples; it said why, not of which.
+    Peer,
 }
 
 impl RejectReason {
@@ -47,6 +49,7 @@ impl RejectReason {
             Self::OutOfBounds => "out_of_bounds",
             Self::Duplicate => "duplicate",
             Self::OutOfOrder => "out_of_order",
+            Self::Peer => "refused_by_peer",
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Virtual time, faulty disks, simulated targets: for tests only.
 
 pub mod clock;
+pub mod conformance;
 pub mod memory;
 pub mod target;
 
 pub use clock::VirtualClock;
+pub use conformance::{Capabilities, Subject, conformance};
 pub use memory::MemoryStore;
 pub use target::SimTarget;

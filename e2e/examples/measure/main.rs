@@ -1,7 +1,8 @@
 //! What the real program does, measured from outside:
-//! `cargo xtask bench overhead|footprint|query|ledger|apply`.
+//! `cargo xtask bench overhead|footprint|query|ledger|apply|agent`.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
+mod agent;
 mod apply;
 mod footprint;
 mod ledger_load;
@@ -19,7 +20,8 @@ async fn main() {
         "footprint" => footprint::measure().await,
         "query" => point_query::measure().await,
         "ledger" => ledger_load::measure().await,
+        "agent" => agent::measure().await,
         "apply" => apply::measure().await,
-        _ => panic!("name one of: overhead, footprint, query, ledger, apply"),
+        _ => panic!("name one of: overhead, footprint, query, ledger, apply, agent"),
     }
 }

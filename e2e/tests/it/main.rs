@@ -5,6 +5,7 @@
     reason = "a test says why it skips, and what it counted"
 )]
 
+mod agent;
 mod api;
 mod cli;
 mod crash;
@@ -13,5 +14,6 @@ mod disk;
 mod doors;
 mod keep;
 mod refusals;
+mod remote;
 mod serve;
 mod tuning;

@@ -10,6 +10,7 @@ use axum::{
 use runtime::metrics::Format;
 
 use super::App;
+use crate::keep;
 
 /// `GET /-/healthy`: the process answers.
 pub(super) async fn healthy() -> &'static str {
@@ -21,6 +22,10 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
     let store = app.view.borrow().status.store.clone();
     if store == "healthy" {
         return "ALL-USE is ready.\n".into_response();
+    }
+    if store == keep::REMOTE_DOWN {
+        return "ALL-USE is degraded: the remote store does not answer; samples wait in the queue.\n"
+            .into_response();
     }
     let message = format!("ALL-USE answers queries but stores nothing: {store}\n");
     (StatusCode::SERVICE_UNAVAILABLE, message).into_response()

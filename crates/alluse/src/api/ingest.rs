@@ -4,13 +4,16 @@
 use std::sync::Arc;
 
 use axum::{
+    Router,
     body::{Body, Bytes},
-    extract::{FromRequest, State, rejection::BytesRejection},
+    extract::{FromRef, FromRequest, State, rejection::BytesRejection},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
+    routing::post,
 };
 use collect::receive::{Reply, Request};
-use model::{AppendError, Appended, Batch, Durability, SampleSink};
+use model::{AppendError, Appended, Batch, Clock, Durability, SampleSink};
+use tokio::sync::Semaphore;
 
 use super::{App, problem::ApiError};
 use crate::{
@@ -20,52 +23,111 @@ use crate::{
 
 /// `POST /api/v1/write`
 pub(super) async fn remote_write(
-    app: State<Arc<App>>,
+    doors: State<Doors>,
     request: Pushed,
 ) -> Result<Response, ApiError> {
-    push(app, request, |app, request, durability| {
-        app.receiver
-            .serve_remote_write(request, &app.sink, durability)
+    push(doors, request, |doors, request, durability| {
+        doors
+            .receiver
+            .serve_remote_write(request, doors.sink.as_ref(), durability)
     })
     .await
 }
 
 /// `POST /v1/metrics`, `POST /api/v1/otlp/v1/metrics`: OTLP over HTTP, protobuf or JSON.
-pub(super) async fn otlp(app: State<Arc<App>>, request: Pushed) -> Result<Response, ApiError> {
-    push(app, request, |app, request, durability| {
-        app.receiver.serve_otlp(request, &app.sink, durability)
+pub(super) async fn otlp(doors: State<Doors>, request: Pushed) -> Result<Response, ApiError> {
+    push(doors, request, |doors, request, durability| {
+        doors
+            .receiver
+            .serve_otlp(request, doors.sink.as_ref(), durability)
     })
     .await
 }
 
 /// `POST /write`, `POST /api/v2/write`: InfluxDB's line protocol.
-pub(super) async fn influx(app: State<Arc<App>>, request: Pushed) -> Result<Response, ApiError> {
-    push(app, request, |app, request, durability| {
-        let received = app.receiver.influx(request);
-        app.receiver.store_lines(received, &app.sink, durability)
+pub(super) async fn influx(doors: State<Doors>, request: Pushed) -> Result<Response, ApiError> {
+    push(doors, request, |doors, request, durability| {
+        let received = doors.receiver.influx(request);
+        doors
+            .receiver
+            .store_lines(received, doors.sink.as_ref(), durability)
     })
     .await
 }
 
 /// `POST /api/v1/import`: one series a line, as JSON.
-pub(super) async fn json_lines(
-    app: State<Arc<App>>,
-    request: Pushed,
-) -> Result<Response, ApiError> {
-    push(app, request, |app, request, durability| {
-        let received = app.receiver.json_lines(request);
-        app.receiver.store_lines(received, &app.sink, durability)
+pub(super) async fn json_lines(doors: State<Doors>, request: Pushed) -> Result<Response, ApiError> {
+    push(doors, request, |doors, request, durability| {
+        let received = doors.receiver.json_lines(request);
+        doors
+            .receiver
+            .store_lines(received, doors.sink.as_ref(), durability)
     })
     .await
 }
 
 /// `POST /api/v1/import/csv`: one sample a row.
-pub(super) async fn csv(app: State<Arc<App>>, request: Pushed) -> Result<Response, ApiError> {
-    push(app, request, |app, request, durability| {
-        let received = app.receiver.csv(request);
-        app.receiver.store_lines(received, &app.sink, durability)
+pub(super) async fn csv(doors: State<Doors>, request: Pushed) -> Result<Response, ApiError> {
+    push(doors, request, |doors, request, durability| {
+        let received = doors.receiver.csv(request);
+        doors
+            .receiver
+            .store_lines(received, doors.sink.as_ref(), durability)
     })
     .await
+}
+
+/// What the doors for pushed samples share: in the server, and in an agent.
+#[derive(Debug, Clone)]
+pub(crate) struct Doors(pub(crate) Arc<Behind>);
+
+/// What is behind the doors.
+pub(crate) struct Behind {
+    /// Decodes.
+    pub(crate) receiver: collect::receive::Receiver,
+    /// Stores.
+    pub(crate) sink: Arc<dyn SampleSink>,
+    /// Places for requests that push samples.
+    pub(crate) places: Arc<Semaphore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// When a request counts as stored that does not say.
+    pub(crate) durability: Durability,
+}
+
+impl std::fmt::Debug for Behind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Behind")
+    }
+}
+
+impl std::ops::Deref for Doors {
+    type Target = Behind;
+
+    fn deref(&self) -> &Behind {
+        &self.0
+    }
+}
+
+impl FromRef<Arc<App>> for Doors {
+    fn from_ref(app: &Arc<App>) -> Self {
+        app.doors.clone()
+    }
+}
+
+/// The routes of the doors.
+pub(crate) fn routes<S>() -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Doors: FromRef<S>,
+{
+    Router::new()
+        .route("/api/v1/write", post(remote_write))
+        .route("/api/v1/otlp/v1/metrics", post(otlp))
+        .route("/v1/metrics", post(otlp))
+        .route("/api/v1/import", post(json_lines))
+        .route("/api/v1/import/csv", post(csv))
+        .route("/write", post(influx))
+        .route("/api/v2/write", post(influx))
 }
 
 /// A request that pushes samples.
@@ -96,12 +158,12 @@ impl<S: Send + Sync> FromRequest<S> for Pushed {
 /// Decodes and stores on a thread where that may take its time, so many at once as there are
 /// places.
 async fn push(
-    State(app): State<Arc<App>>,
+    State(doors): State<Doors>,
     pushed: Pushed,
-    serve: impl FnOnce(&App, &Request<'_>, Durability) -> Reply + Send + 'static,
+    serve: impl FnOnce(&Doors, &Request<'_>, Durability) -> Reply + Send + 'static,
 ) -> Result<Response, ApiError> {
-    let durability = durability(&app, &pushed.headers)?;
-    let place = app.ingests.clone().acquire_owned().await;
+    let durability = durability(&doors, &pushed.headers)?;
+    let place = doors.places.clone().acquire_owned().await;
     let place = place.map_err(|_closed| ApiError::unavailable("the server is shutting down"))?;
     let task = tokio::task::spawn_blocking(move || {
         let said = |name: HeaderName| pushed.headers.get(name).and_then(|v| v.to_str().ok());
@@ -110,9 +172,9 @@ async fn push(
             content_encoding: said(header::CONTENT_ENCODING),
             query: &pushed.query,
             body: &pushed.body,
-            now_ms: app.clock.wall_ms(),
+            now_ms: doors.clock.wall_ms(),
         };
-        let reply = serve(&app, &request, durability);
+        let reply = serve(&doors, &request, durability);
         drop(place);
         reply
     });
@@ -126,9 +188,9 @@ async fn push(
 /// cut), as its header says, or as the configuration does (`store.durability`).
 const DURABILITY: &str = "x-alluse-durability";
 
-fn durability(app: &App, headers: &HeaderMap) -> Result<Durability, ApiError> {
+fn durability(doors: &Doors, headers: &HeaderMap) -> Result<Durability, ApiError> {
     let Some(said) = headers.get(DURABILITY) else {
-        return Ok(app.config.store.durability);
+        return Ok(doors.durability);
     };
     let known = config::DURABILITY
         .iter()

@@ -76,6 +76,11 @@ impl Params {
             .map(|(_, v)| v.as_str())
     }
 
+    /// All of them, in order.
+    pub(crate) fn pairs(&self) -> &[(String, String)] {
+        &self.0
+    }
+
     pub(crate) fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
         self.0
             .iter()

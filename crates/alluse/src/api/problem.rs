@@ -68,6 +68,7 @@ impl From<QueryError> for ApiError {
             QueryError::Cancelled => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "canceled", message)
             }
+            QueryError::Read(model::ReadError::Remote(_)) => Self::unavailable(message),
             QueryError::Read(_) => Self::internal(message),
         }
     }
@@ -75,7 +76,12 @@ impl From<QueryError> for ApiError {
 
 impl From<model::ReadError> for ApiError {
     fn from(error: model::ReadError) -> Self {
-        Self::internal(chain(&error))
+        match error {
+            model::ReadError::Remote(_) => Self::unavailable(chain(&error)),
+            model::ReadError::Io { .. } | model::ReadError::Corrupt { .. } => {
+                Self::internal(chain(&error))
+            }
+        }
     }
 }
 

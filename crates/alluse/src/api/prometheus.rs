@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::{Path, State},
-    http::header,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use model::LabelQuery;
@@ -25,6 +25,9 @@ type Reply = Result<Response, ApiError>;
 /// `GET|POST /api/v1/query`
 pub(super) async fn instant(State(app): State<Arc<App>>, params: Params) -> Reply {
     let text = params.required("query")?.to_owned();
+    if let Some(remote) = &app.answers {
+        return forwarded(&app, remote, "query", params).await;
+    }
     let time_ms = params
         .time_ms("time")?
         .unwrap_or_else(|| app.clock.wall_ms());
@@ -41,6 +44,9 @@ pub(super) async fn range(State(app): State<Arc<App>>, params: Params) -> Reply 
     params.required("start")?;
     params.required("end")?;
     params.required("step")?;
+    if let Some(remote) = &app.answers {
+        return forwarded(&app, remote, "query_range", params).await;
+    }
     let start_ms = params.time_ms("start")?.unwrap_or_default();
     let end_ms = params.time_ms("end")?.unwrap_or_default();
     let step_ms = params.span_ms("step")?.unwrap_or_default();
@@ -54,6 +60,29 @@ pub(super) async fn range(State(app): State<Arc<App>>, params: Params) -> Reply 
             .range_until(app.reader.as_ref(), &text, start_ms, end_ms, step_ms, stop)
     });
     Ok(written(&answer.await?))
+}
+
+/// The answer of the store elsewhere, as it gave it: the query is its to evaluate, whole.
+async fn forwarded(
+    app: &App,
+    remote: &Arc<remote::RemoteReader>,
+    route: &'static str,
+    params: Params,
+) -> Reply {
+    let place = app.queries.clone().acquire_owned().await;
+    let place = place.map_err(|_closed| ApiError::unavailable("the server is shutting down"))?;
+    let remote = Arc::clone(remote);
+    let task = tokio::task::spawn_blocking(move || {
+        let answered = remote.forward(route, params.pairs());
+        drop(place);
+        answered
+    });
+    let answered = task
+        .await
+        .map_err(|e| ApiError::internal(format!("the query failed: {e}")))??;
+    let status = StatusCode::from_u16(answered.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    let kind = [(header::CONTENT_TYPE, answered.content_type)];
+    Ok((status, kind, answered.body).into_response())
 }
 
 /// Runs a query on a thread of its own, within the time it may take and never more of them at

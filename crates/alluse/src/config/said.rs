@@ -317,6 +317,18 @@ impl<'t, 'i> Section<'t, 'i> {
         values
     }
 
+    /// [`Section::plain_values`] as texts.
+    pub(crate) fn plain_texts(&self) -> Vec<(String, String)> {
+        let text = |value: model::KnobValue| match value {
+            model::KnobValue::Choice(text) => text,
+            model::KnobValue::Int(number) => number.to_string(),
+            model::KnobValue::Float(number) => number.to_string(),
+            model::KnobValue::Bool(truth) => truth.to_string(),
+        };
+        let all = self.plain_values().into_iter();
+        all.map(|(name, value)| (name, text(value))).collect()
+    }
+
     /// Whether the table is there at all.
     pub(crate) fn is_present(&self) -> bool {
         self.table.is_some()

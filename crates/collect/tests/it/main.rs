@@ -9,3 +9,4 @@ mod must_fail;
 mod receiving;
 mod relabelling;
 mod scraping;
+mod spilling;
