@@ -1,8 +1,9 @@
 //! Makes a damaged store whole again, less what cannot be read.
 //!
 //! Nothing is deleted: a file that does not check is kept in `quarantine/` beside a text that says
-//! why, before anything takes its place. A part with bad blocks is written anew without them,
-//! which also builds its index from its series; a log segment without its bad records; a manifest
+//! why, before anything takes its place. Single bits of a part that have flipped are put right
+//! ([`crate::mend`]); a part with bad blocks is then written anew without them, which also builds
+//! its index from its series; a log segment without its bad records; a manifest
 //! from the parts; tombstones as far as they check. What is lost is said series by series.
 
 use std::{
@@ -17,9 +18,10 @@ use crate::{
     chunk::Effort,
     columns::Columns,
     config::Config,
-    disk::Disk,
+    disk::{Disk, copy},
     log::put_frame,
     manifest::{self, Contents, Manifest},
+    mend::Mended,
     part::{
         self, Footer,
         reader::{Part, PartError, SharedTimes},
@@ -117,12 +119,16 @@ impl<'a> Work<'a> {
         })
     }
 
-    fn file(&mut self, file: String, faults: Vec<Fault>) -> io::Result<()> {
+    fn file(&mut self, file: String, mut faults: Vec<Fault>) -> io::Result<()> {
         if self.apply {
             self.disk.quarantine(&file, &reason(&faults))?;
         }
         let (what, kept) = if let Some(sequence) = part::number(&file) {
-            self.part(sequence)?
+            let (what, kept, left) = self.part(sequence)?;
+            for fault in faults.iter_mut().filter(|fault| !left.contains(fault)) {
+                fault.loss = None;
+            }
+            (what, kept)
         } else if let Some(segment) = wal::number(&file) {
             (
                 "written anew without its bad records",
@@ -146,10 +152,18 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    fn part(&mut self, sequence: u64) -> io::Result<(&'static str, u64)> {
+    /// What becomes of a part, how many samples stay, and the faults that could not be mended.
+    fn part(&mut self, sequence: u64) -> io::Result<(&'static str, u64, Vec<Fault>)> {
+        let mended = Mended::new(self.disk, sequence)?;
+        let mut checked = Checked::default();
+        let state = check_part(&mended, sequence, &mut checked)?;
+        let left = checked.faults;
+        if left.is_empty() && mended.is_changed() {
+            self.put_right(sequence, &mended)?;
+            return Ok(("put right: the flipped bits are known", checked.samples, left));
+        }
         self.parts_changed = true;
         self.contents.parts.remove(&sequence);
-        let state = check_part(self.disk, sequence, &mut Checked::default())?;
         let kept = match &state.part {
             Some(part) => self.rewrite(part, &state)?,
             None => 0,
@@ -159,10 +173,21 @@ impl<'a> Work<'a> {
             self.disk.sync_dir()?;
         }
         if kept > 0 {
-            Ok(("written anew without its bad blocks", kept))
+            Ok(("written anew without its bad blocks", kept, left))
         } else {
-            Ok(("set aside: nothing of it can be read", 0))
+            Ok(("set aside: nothing of it can be read", 0, left))
         }
+    }
+
+    /// Puts a mended part in the place of the damaged one.
+    fn put_right(&self, sequence: u64, mended: &Mended<'_>) -> io::Result<()> {
+        if !self.apply {
+            return Ok(());
+        }
+        let (name, temporary) = (part::name(sequence), part::temporary(sequence));
+        copy(&*mended.open(&name)?, u64::MAX, self.disk, &temporary)?;
+        self.disk.rename(&temporary, &name)?;
+        self.disk.sync_dir()
     }
 
     /// A part of the good blocks in the place of one with bad ones; samples in it.
