@@ -15,20 +15,19 @@ use model::Labels;
 
 use crate::{
     check::{Checked, Fault, PartState, check, check_part, manifest_edits},
-    chunk::Effort,
-    columns::Columns,
-    config::Config,
+    chunk::Chunk,
     disk::{Disk, copy},
     log::put_frame,
     manifest::{self, Contents, Manifest},
     mend::Mended,
     part::{
         self, Footer,
-        reader::{Part, PartError, SharedTimes},
+        reader::{Part, PartError},
         writer::PartWriter,
     },
     record::{Incoming, Outgoing},
     scan::{Item, load, scan},
+    summary::Summary,
     tombstones::{self, Tombstones},
     varint::put_u64,
     wal,
@@ -205,13 +204,10 @@ impl<'a> Work<'a> {
             false => None,
         };
         let mut kept = 0;
-        each_series(part, state, &mut |labels, columns| {
-            kept += columns.len() as u64;
+        each_series(part, state, &mut |labels, chunks| {
+            kept += chunks.iter().map(|(chunk, _)| chunk.count as u64).sum::<u64>();
             match &mut writer {
-                Some(writer) => {
-                    let block = Config::default().block_samples;
-                    writer.series(labels, columns, block, Effort::Best)
-                }
+                Some(writer) => writer.chunks(labels, chunks),
                 None => Ok(()),
             }
         })?;
@@ -271,31 +267,29 @@ impl<'a> Work<'a> {
     }
 }
 
-/// Gives the samples of each series' good blocks.
+/// Gives each series' good blocks, as they are coded.
 fn each_series(
     part: &Part,
     state: &PartState,
-    each: &mut dyn FnMut(&Labels, &Columns) -> io::Result<()>,
+    each: &mut dyn FnMut(&Labels, Vec<(Chunk, Summary)>) -> io::Result<()>,
 ) -> io::Result<()> {
     let corrupt = |error: PartError| match error {
         PartError::Io(error) => error,
         PartError::Corrupt(what) => io::Error::new(io::ErrorKind::InvalidData, what),
     };
     let index = part.index().map_err(corrupt)?;
-    let mut shared = SharedTimes::default();
     for series in 0..index.series_count() {
         let (Some(labels), Some(blocks)) = (index.labels(series), index.blocks(series)) else {
             continue;
         };
-        let mut columns = Columns::default();
+        let mut good = Vec::new();
         for (number, block) in blocks.iter().enumerate() {
             if !state.bad.contains(&(series, number)) {
-                part.read_block(block, &mut shared, &mut columns)
-                    .map_err(corrupt)?;
+                good.push((part.chunk(block).map_err(corrupt)?, block.summary));
             }
         }
-        if !columns.is_empty() {
-            each(&labels, &columns)?;
+        if !good.is_empty() {
+            each(&labels, good)?;
         }
     }
     Ok(())
