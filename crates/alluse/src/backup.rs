@@ -372,3 +372,79 @@ fn verify_in(from: &Path, place: &Path, quiet: bool) -> Result<Manifest, Failure
     }
     Ok(manifest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::{Batch, Clock as _, Durability, Labels, Sample, SampleSink as _};
+
+    /// A backup of a small store with parts and a log, without a journal.
+    fn backed_up(place: &Path) -> PathBuf {
+        let clock = Arc::new(SystemClock::new());
+        let now_ms = clock.wall_ms();
+        let data = place.join("data");
+        fs::create_dir_all(data.join(STORE)).unwrap();
+        let config = store::Config {
+            background: false,
+            ballast_bytes: 0,
+            ..store::Config::default()
+        };
+        let store = store::Store::open(&data.join(STORE), config, clock).unwrap();
+        for i in 0..300 {
+            let labels = Labels::from_pairs([("__name__", "up"), ("job", "a")]);
+            let sample = Sample::float(labels, now_ms - 1_000 * i, (i as f64).sin());
+            let batch = Batch {
+                samples: vec![sample],
+                ..Batch::default()
+            };
+            store.append(&batch, Durability::Fast).unwrap();
+            if i == 150 {
+                store.flush().unwrap();
+            }
+        }
+        let to = place.join("backup");
+        fs::create_dir_all(to.join(STORE)).unwrap();
+        // The store is open, as under a server.
+        copy_folder(&data, &to, true).unwrap();
+        let manifest = seal(&to, true).unwrap();
+        assert_eq!((manifest.samples, manifest.series), (300, 1));
+        to
+    }
+
+    #[test]
+    fn a_backup_restores_and_every_damage_to_any_file_of_it_is_found() {
+        let place = tempfile::tempdir().unwrap();
+        let backup = backed_up(place.path());
+        let restored = place.path().join("restored");
+        let manifest = restore_into(&backup, &restored, true).unwrap();
+        assert_eq!(
+            readable(&restored.join(STORE)).unwrap(),
+            (manifest.samples, manifest.series)
+        );
+        let mut state = 0x2545_F491_4F6C_DD1D_u64;
+        let mut below = |n: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % n as u64) as usize
+        };
+        let files: Vec<PathBuf> = manifest.files.iter().map(|f| backup.join(&f.name)).collect();
+        for _ in 0..300 {
+            let file = &files[below(files.len())];
+            let good = fs::read(file).unwrap();
+            let mut bad = good.clone();
+            match below(3) {
+                0 => bad[below(good.len())] ^= 1 << below(8),
+                1 => bad.truncate(below(good.len())),
+                _ => bad.push(0),
+            }
+            fs::write(file, &bad).unwrap();
+            let to = place.path().join("again");
+            assert!(restore_into(&backup, &to, true).is_err(), "{}", file.display());
+            assert!(!to.exists() && !beside(&to).exists(), "all of it or nothing");
+            fs::write(file, &good).unwrap();
+        }
+        fs::remove_file(&files[0]).unwrap();
+        assert!(restore_into(&backup, &place.path().join("again"), true).is_err());
+    }
+}

@@ -63,6 +63,11 @@ impl Telemetry {
             |s| s.wal_bytes,
         );
         gauge(
+            "alluse_store_tombstones",
+            "Deletes that parts do not show by themselves yet.",
+            |s| s.tombstones,
+        );
+        gauge(
             "alluse_store_disk_full",
             "1 while ingest is stopped for lack of space.",
             |s| u64::from(s.state == store::State::DiskFull),
@@ -126,6 +131,16 @@ impl Telemetry {
             "alluse_store_blocks_corrupt_total",
             "Blocks that did not check when read or merged.",
             |s| s.blocks_corrupt,
+        );
+        counter(
+            "alluse_store_tombstones_corrupt_total",
+            "Times the deletes waiting to be carried out did not check.",
+            |s| s.tombstones_corrupt,
+        );
+        counter(
+            "alluse_store_parts_cleaned_total",
+            "Parts rewritten without what was deleted.",
+            |s| s.parts_cleaned,
         );
     }
 }

@@ -15,7 +15,7 @@
 //! | `labels_index` | from matchers to series |
 //! | `read`, `columns` | everything about one series, in one order |
 //! | `survey`, `check`, `scan`, `read_only` | looking at a directory, also while it is in use |
-//! | `repair`, `snapshot` | making it whole again, and keeping a second one |
+//! | `repair`, `mend`, `snapshot` | making it whole again, and keeping a second one |
 //! | `ballast`, `disk` | what to do when the disk is full; the file system as a port |
 //!
 //! A batch is numbered, written to the log and added to the head under one lock, so that the log
@@ -36,6 +36,7 @@ mod head;
 mod labels_index;
 mod log;
 mod manifest;
+mod mend;
 mod part;
 mod read;
 mod read_only;

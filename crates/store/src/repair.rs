@@ -1,8 +1,9 @@
 //! Makes a damaged store whole again, less what cannot be read.
 //!
 //! Nothing is deleted: a file that does not check is kept in `quarantine/` beside a text that says
-//! why, before anything takes its place. A part with bad blocks is written anew without them,
-//! which also builds its index from its series; a log segment without its bad records; a manifest
+//! why, before anything takes its place. Single bits of a part that have flipped are put right
+//! ([`crate::mend`]); a part with bad blocks is then written anew without them, which also builds
+//! its index from its series; a log segment without its bad records; a manifest
 //! from the parts; tombstones as far as they check. What is lost is said series by series.
 
 use std::{
@@ -14,19 +15,19 @@ use model::Labels;
 
 use crate::{
     check::{Checked, Fault, PartState, check, check_part, manifest_edits},
-    chunk::Effort,
-    columns::Columns,
-    config::Config,
-    disk::Disk,
+    chunk::Chunk,
+    disk::{Disk, copy},
     log::put_frame,
     manifest::{self, Contents, Manifest},
+    mend::Mended,
     part::{
         self, Footer,
-        reader::{Part, PartError, SharedTimes},
+        reader::{Part, PartError},
         writer::PartWriter,
     },
     record::{Incoming, Outgoing},
     scan::{Item, load, scan},
+    summary::Summary,
     tombstones::{self, Tombstones},
     varint::put_u64,
     wal,
@@ -117,12 +118,16 @@ impl<'a> Work<'a> {
         })
     }
 
-    fn file(&mut self, file: String, faults: Vec<Fault>) -> io::Result<()> {
+    fn file(&mut self, file: String, mut faults: Vec<Fault>) -> io::Result<()> {
         if self.apply {
             self.disk.quarantine(&file, &reason(&faults))?;
         }
         let (what, kept) = if let Some(sequence) = part::number(&file) {
-            self.part(sequence)?
+            let (what, kept, left) = self.part(sequence)?;
+            for fault in faults.iter_mut().filter(|fault| !left.contains(fault)) {
+                fault.loss = None;
+            }
+            (what, kept)
         } else if let Some(segment) = wal::number(&file) {
             (
                 "written anew without its bad records",
@@ -146,10 +151,18 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    fn part(&mut self, sequence: u64) -> io::Result<(&'static str, u64)> {
+    /// What becomes of a part, how many samples stay, and the faults that could not be mended.
+    fn part(&mut self, sequence: u64) -> io::Result<(&'static str, u64, Vec<Fault>)> {
+        let mended = Mended::new(self.disk, sequence)?;
+        let mut checked = Checked::default();
+        let state = check_part(&mended, sequence, &mut checked)?;
+        let left = checked.faults;
+        if left.is_empty() && mended.is_changed() {
+            self.put_right(sequence, &mended)?;
+            return Ok(("put right: the flipped bits are known", checked.samples, left));
+        }
         self.parts_changed = true;
         self.contents.parts.remove(&sequence);
-        let state = check_part(self.disk, sequence, &mut Checked::default())?;
         let kept = match &state.part {
             Some(part) => self.rewrite(part, &state)?,
             None => 0,
@@ -159,10 +172,21 @@ impl<'a> Work<'a> {
             self.disk.sync_dir()?;
         }
         if kept > 0 {
-            Ok(("written anew without its bad blocks", kept))
+            Ok(("written anew without its bad blocks", kept, left))
         } else {
-            Ok(("set aside: nothing of it can be read", 0))
+            Ok(("set aside: nothing of it can be read", 0, left))
         }
+    }
+
+    /// Puts a mended part in the place of the damaged one.
+    fn put_right(&self, sequence: u64, mended: &Mended<'_>) -> io::Result<()> {
+        if !self.apply {
+            return Ok(());
+        }
+        let (name, temporary) = (part::name(sequence), part::temporary(sequence));
+        copy(&*mended.open(&name)?, u64::MAX, self.disk, &temporary)?;
+        self.disk.rename(&temporary, &name)?;
+        self.disk.sync_dir()
     }
 
     /// A part of the good blocks in the place of one with bad ones; samples in it.
@@ -180,13 +204,10 @@ impl<'a> Work<'a> {
             false => None,
         };
         let mut kept = 0;
-        each_series(part, state, &mut |labels, columns| {
-            kept += columns.len() as u64;
+        each_series(part, state, &mut |labels, chunks| {
+            kept += chunks.iter().map(|(chunk, _)| chunk.count as u64).sum::<u64>();
             match &mut writer {
-                Some(writer) => {
-                    let block = Config::default().block_samples;
-                    writer.series(labels, columns, block, Effort::Best)
-                }
+                Some(writer) => writer.chunks(labels, chunks),
                 None => Ok(()),
             }
         })?;
@@ -246,31 +267,29 @@ impl<'a> Work<'a> {
     }
 }
 
-/// Gives the samples of each series' good blocks.
+/// Gives each series' good blocks, as they are coded.
 fn each_series(
     part: &Part,
     state: &PartState,
-    each: &mut dyn FnMut(&Labels, &Columns) -> io::Result<()>,
+    each: &mut dyn FnMut(&Labels, Vec<(Chunk, Summary)>) -> io::Result<()>,
 ) -> io::Result<()> {
     let corrupt = |error: PartError| match error {
         PartError::Io(error) => error,
         PartError::Corrupt(what) => io::Error::new(io::ErrorKind::InvalidData, what),
     };
     let index = part.index().map_err(corrupt)?;
-    let mut shared = SharedTimes::default();
     for series in 0..index.series_count() {
         let (Some(labels), Some(blocks)) = (index.labels(series), index.blocks(series)) else {
             continue;
         };
-        let mut columns = Columns::default();
+        let mut good = Vec::new();
         for (number, block) in blocks.iter().enumerate() {
             if !state.bad.contains(&(series, number)) {
-                part.read_block(block, &mut shared, &mut columns)
-                    .map_err(corrupt)?;
+                good.push((part.chunk(block).map_err(corrupt)?, block.summary));
             }
         }
-        if !columns.is_empty() {
-            each(&labels, &columns)?;
+        if !good.is_empty() {
+            each(&labels, good)?;
         }
     }
     Ok(())

@@ -13,7 +13,7 @@ use super::{
     name,
 };
 use crate::{
-    chunk::{read_values, times, windows},
+    chunk::{Chunk, read_values, times, windows},
     columns::Columns,
     disk::{Disk, ReadFile},
     store::lock,
@@ -181,6 +181,22 @@ impl Part {
         }
         shared.key = key;
         Ok(())
+    }
+
+    /// A block as it is coded, its checksums verified.
+    pub(crate) fn chunk(&self, block: &BlockEntry) -> Result<Chunk, PartError> {
+        let load = |place: &Place| match place {
+            Place::Inline(bytes) => Ok(bytes.clone()),
+            Place::Stored { at, bytes } => self.column(*at, *bytes),
+        };
+        Ok(Chunk {
+            kind: block.kind,
+            count: block.count,
+            from_ms: block.from_ms,
+            to_ms: block.to_ms,
+            times: load(&block.times)?,
+            values: load(&block.values)?,
+        })
     }
 
     /// Whether the bytes of a column are what was written.

@@ -4,7 +4,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use model::{
-    Batch, Durability, Histogram, Metadata, MetricType, Sample, SampleSink as _, SeriesReader as _,
+    Batch, Durability, Histogram, MatchOp, Matcher, Metadata, MetricType, Sample, SampleSink as _, SeriesReader as _,
     Span, Value,
 };
 use store::{Config, Disk as _, Store};
@@ -128,6 +128,48 @@ fn the_same_samples_give_the_same_bytes_as_ever() {
         );
         assert!(golden == today, "{name} differs from its golden file");
     }
+}
+
+/// Deletes of every kind of matcher, over two parts.
+fn tombstones() -> SimDisk {
+    let disk = SimDisk::default();
+    let store = open(&disk);
+    write(&store);
+    let matcher = |op, value: &str| Matcher::new("job", op, value).unwrap();
+    let odd = vec![
+        Matcher::equal("__name__", "odd"),
+        matcher(MatchOp::NotEqual, "b"),
+    ];
+    let others = vec![
+        matcher(MatchOp::Regex, "a|b.*"),
+        matcher(MatchOp::NotRegex, "c"),
+    ];
+    store.delete(&[odd], i64::MIN, START_MS + 9_000).unwrap();
+    store
+        .delete(&[others], START_MS + 20_000, START_MS + 20_999)
+        .unwrap();
+    disk
+}
+
+#[test]
+fn tombstones_are_written_and_read_as_ever() {
+    let today = bytes_of(&tombstones(), "TOMBSTONES");
+    let path = testdata().join("TOMBSTONES");
+    if std::env::var_os("UPDATE_GOLDENS").is_some() {
+        std::fs::write(&path, &today).unwrap();
+    }
+    let golden = std::fs::read(&path).unwrap();
+    assert!(golden == today, "TOMBSTONES differs from its golden file");
+    let disk = tombstones();
+    let before = everything(&open(&disk));
+    disk.damage("TOMBSTONES", |bytes| bytes.clone_from(&golden));
+    let store = open(&disk);
+    assert_eq!((store.stats().tombstones, store.stats().tombstones_corrupt), (2, 0));
+    let after = everything(&store);
+    assert_eq!(format!("{before:?}"), format!("{after:?}"));
+    let samples = |series: &[model::Series]| series.iter().map(|s| s.times_ms.len()).sum::<usize>();
+    // 130 samples of six series and 10 histograms, less ten, less one of each of the six.
+    assert_eq!(samples(&after), 6 * 130 + 10 - 10 - 6);
 }
 
 #[test]
