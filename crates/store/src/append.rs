@@ -54,6 +54,7 @@ impl Core {
         self.relieve();
         let refused = resolved.rejected.iter().map(|(_, n, _)| n).sum::<u64>();
         let stored = batch.samples.len() as u64 - refused;
+        self.publish(batch, &resolved);
         count(&self.counters.appended, stored);
         count(&self.counters.rejected, refused);
         Ok(Appended {
@@ -61,6 +62,22 @@ impl Core {
             rejected: resolved.rejected,
             ..Appended::default()
         })
+    }
+
+    /// Shows what was stored to whoever subscribes.
+    fn publish(&self, batch: &Batch, resolved: &Resolved) {
+        let kept = || batch.samples.iter().zip(&resolved.ids);
+        let kept = || kept().filter(|(_, id)| **id != NONE);
+        let points = kept().count();
+        if points == 0 && batch.metadata.is_empty() {
+            return;
+        }
+        self.feed.publish(points, self.clock.wall_ms(), || Batch {
+            samples: kept().map(|(sample, _)| sample.clone()).collect(),
+            metadata: batch.metadata.clone(),
+            door: batch.door,
+            ..Batch::default()
+        });
     }
 
     fn check_ready(&self) -> Result<(), AppendError> {

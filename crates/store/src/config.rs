@@ -52,6 +52,8 @@ pub struct Config {
     pub merge_width: usize,
     /// Memory for the indexes of parts that queries touched; those of old parts go first. Bytes.
     pub index_cache_bytes: usize,
+    /// What the change feed keeps for subscribers that lag.
+    pub feed: crate::feed::FeedLimits,
     /// Run sync, flush, merge and retention on threads of the store's own. Without them the
     /// owner calls [`crate::Store::maintain`]: simulations do.
     pub background: bool,
@@ -81,6 +83,7 @@ impl Default for Config {
             probe_every: Duration::from_secs(1),
             merge_width: 6,
             index_cache_bytes: 128 << 20,
+            feed: crate::feed::FeedLimits::default(),
             background: true,
         }
     }

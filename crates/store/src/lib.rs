@@ -5,6 +5,7 @@
 //! | file | |
 //! |---|---|
 //! | `store` | open, append, select, flush, close |
+//! | `feed` | what was just written, shown to subscribers |
 //! | `append`, `registry` | a batch's way in: series numbers, limits, log, memory |
 //! | `record`, `log`, `wal`, `sync`, `recover` | the log that makes an acknowledgement true |
 //! | `head`, `chunk` | the recent window in memory, and the codecs |
@@ -32,6 +33,7 @@ mod config;
 mod delete;
 mod digest;
 mod disk;
+mod feed;
 mod head;
 mod labels_index;
 mod log;
@@ -63,6 +65,7 @@ pub use delete::DeleteError;
 pub use disk::{Disk, ReadFile, RealDisk, Taken, WriteFile};
 pub use read_only::ReadOnlyDisk;
 pub use repair::{Action, Repaired, repair};
+pub use feed::{Delivery, Feed, FeedLimits, FeedStats, NotAPosition, Position, Subscription};
 pub use stats::{State, Stats};
 pub use store::{MaintainError, OpenError, Store};
 pub use summary::Summary;

@@ -26,6 +26,7 @@ use crate::{
     config::Config,
     delete::DeleteError,
     disk::{Disk, RealDisk},
+    feed::Feed,
     head::{Frozen, Head},
     part::reader::Part,
     read_only::ReadOnlyDisk,
@@ -80,6 +81,7 @@ pub(crate) struct Core {
     pub(crate) quarantined: Mutex<Quarantined>,
     /// Newest time of any sample stored; `i64::MIN` when there is none.
     pub(crate) newest_ms: AtomicI64,
+    pub(crate) feed: Feed,
     pub(crate) closed: AtomicBool,
     state: AtomicU8,
     wake: (Mutex<()>, Condvar),
@@ -231,7 +233,13 @@ impl Store {
             // A worker that panicked has said so; there is nothing left to stop.
             drop(worker.join());
         }
+        self.core.feed.close();
         self.core.sync()
+    }
+
+    /// What is written from now on: see [`Feed::subscribe`].
+    pub fn feed(&self) -> &Feed {
+        &self.core.feed
     }
 
     /// What can be said of the floats of each matching series in the range, from block headers
@@ -364,6 +372,7 @@ impl Core {
         };
         let core = Self {
             disk,
+            feed: Feed::new(config.feed, clock.wall_ms()),
             config,
             clock,
             counters: replay.counters,
