@@ -3,13 +3,16 @@
 pub(crate) mod admin;
 pub(crate) mod control;
 pub(crate) mod convert;
+mod exemplars;
 mod export;
+pub(crate) mod feed;
 mod health;
 pub(crate) mod ingest;
 pub(crate) mod live;
 pub(crate) mod params;
 pub(crate) mod problem;
 mod prometheus;
+mod quality;
 
 use std::sync::Arc;
 
@@ -48,7 +51,12 @@ pub(crate) struct App {
     pub(crate) admin: Option<admin::Admin>,
     /// What senders push, and where it goes.
     pub(crate) receiver: collect::receive::Receiver,
-    pub(crate) sink: ingest::PushSink,
+    pub(crate) sink: Arc<collect::Inspected>,
+    /// The embedded store, where it is not another one's.
+    pub(crate) store: Option<Arc<store::Store>>,
+    /// What is stored, for readers that subscribe, and their places.
+    pub(crate) feed: store::Feed,
+    pub(crate) feeds: Arc<Semaphore>,
     /// Places for requests that push samples.
     pub(crate) ingests: Arc<Semaphore>,
 }
@@ -111,6 +119,11 @@ fn prometheus_routes() -> Router<Arc<App>> {
         .route("/label/{name}/values", get(prometheus::label_values))
         .route("/series", get(prometheus::series).post(prometheus::series))
         .route("/metadata", get(prometheus::metadata))
+        .route(
+            "/query_exemplars",
+            get(exemplars::query).post(exemplars::query),
+        )
+        .route("/feed", get(feed::stream))
         .route("/write", post(ingest::remote_write))
         .route("/otlp/v1/metrics", post(ingest::otlp))
         .route("/export", get(export::json_lines).post(export::json_lines))
@@ -120,6 +133,11 @@ fn prometheus_routes() -> Router<Arc<App>> {
             "/format_query",
             get(prometheus::format_query).post(prometheus::format_query),
         )
+        .route(
+            "/quarantine",
+            get(quality::quarantine).post(quality::quarantine),
+        )
+        .route("/status/tsdb", get(quality::tsdb))
         .route("/status/buildinfo", get(prometheus::build_info))
 }
 

@@ -11,7 +11,7 @@ use store::Store;
 use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 
 use crate::{
-    api::{App, Reader, admin::Admin, convert, ingest::PushSink},
+    api::{App, Reader, admin::Admin, convert, feed},
     capacity::Capacities,
     config::Config,
     driver::Driver,
@@ -114,6 +114,8 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
 
     let telemetry = Arc::new(Telemetry::new());
     telemetry.watch_store(&store);
+    let changes = store.feed().clone();
+    telemetry.watch_feed(&changes);
     let collector = collector(&config, Arc::clone(&clock));
     let (view, viewed) = watch::channel(past.view(clock.wall_ms()));
     let (events, _) = broadcast::channel(EVENTS_AHEAD);
@@ -126,8 +128,8 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         .map(|t| link(t, &clock))
         .collect::<Result<_, _>>()?;
     let pipeline = Pipeline::new(Parts {
-        sink: Arc::clone(&store) as Arc<dyn SampleSink>,
         reader: Arc::clone(&reader),
+        feed: changes.subscribe(Vec::new()),
         measure: measure.clone(),
         targets: config.targets.clone(),
         seed: config.governor.seed,
@@ -149,11 +151,10 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         telemetry: Arc::clone(&telemetry),
         record: crate::driver::Record::default(),
     };
-    let receiver = receiver(&config);
-    let sink = PushSink {
-        store: Arc::clone(&store) as _,
-        mailbox: mailbox.clone(),
-    };
+    let quality = Arc::clone(collector.handle().quality());
+    let receiver = receiver(&config).inspected(Arc::clone(&quality));
+    let doors = Arc::clone(&store) as Arc<dyn SampleSink>;
+    let sink = collect::Inspected::new(doors, quality, Arc::clone(&clock));
     let admin = config.server.admin_api.then(|| Admin {
         store: Arc::clone(&store),
         data: data.clone(),
@@ -173,7 +174,10 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         telemetry,
         collector: collector.handle(),
         receiver,
-        sink,
+        sink: Arc::new(sink),
+        store: Some(Arc::clone(&store)),
+        feed: changes,
+        feeds: Arc::new(Semaphore::new(feed::READERS_MAX)),
         ingests: Arc::new(Semaphore::new(INGESTS_MAX)),
     };
     Ok(Assembly {
@@ -193,6 +197,9 @@ fn store(config: &Config, data: &Path, clock: Arc<dyn Clock>) -> Result<Arc<Stor
     let settings = store::Config {
         retention: said.retention,
         series_max: usize::try_from(said.series_max).unwrap_or(usize::MAX),
+        series_max_per_metric: usize::try_from(said.series_max_per_metric).unwrap_or(usize::MAX),
+        label_values_max: usize::try_from(said.label_values_max).unwrap_or(usize::MAX),
+        series_limits: said.series_limits.clone(),
         // Synced twice in the window, so that a sync that takes its time still keeps it.
         sync_every: said.flush_window / 2,
         flush_every: said.flush_every,

@@ -12,6 +12,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use model::{Durability, Goal};
 pub(crate) use said::Mistake;
 use said::{Section, Source};
+use store::SeriesLimit;
 use toml::de::DeTable;
 use wire::control::TrustLevel;
 
@@ -53,6 +54,12 @@ pub(crate) struct Server {
 pub(crate) struct Store {
     pub(crate) retention: Duration,
     pub(crate) series_max: u64,
+    /// Active series of one metric.
+    pub(crate) series_max_per_metric: u64,
+    /// Distinct values of one label.
+    pub(crate) label_values_max: u64,
+    /// Further limits.
+    pub(crate) series_limits: Vec<SeriesLimit>,
     /// What a power cut may lose at most.
     pub(crate) flush_window: Duration,
     /// When a pushed batch is acknowledged, unless its request says otherwise.
@@ -323,11 +330,25 @@ fn size(said: &Section<'_, '_>, key: &'static str, default: usize, most: usize) 
 }
 
 fn store(said: Section<'_, '_>) -> Store {
+    let series_max = said.integer("series_max", 1..=1 << 40).unwrap_or(1_000_000);
+    // One metric, or one label, may take half of what there is room for.
+    let half = (series_max / 2).max(1);
     let store = Store {
         retention: said
             .duration("retention", HOUR..=YEARS)
             .unwrap_or(Duration::from_secs(15 * 86_400)),
-        series_max: said.integer("series_max", 1..=1 << 40).unwrap_or(1_000_000),
+        series_max,
+        series_max_per_metric: said
+            .integer("series_max_per_metric", 1..=1 << 40)
+            .unwrap_or(half),
+        label_values_max: said
+            .integer("label_values_max", 1..=1 << 40)
+            .unwrap_or(half),
+        series_limits: said
+            .sections("series_limit")
+            .into_iter()
+            .filter_map(series_limit)
+            .collect(),
         flush_window: said
             .duration(
                 "flush_window",
@@ -346,6 +367,32 @@ fn store(said: Section<'_, '_>) -> Store {
     };
     said.finish();
     store
+}
+
+/// `[[store.series_limit]]`: `selector` or `label`, and `max`.
+fn series_limit(said: Section<'_, '_>) -> Option<SeriesLimit> {
+    let (selector, label) = (said.text("selector"), said.text("label"));
+    let max = said.integer("max", 0..=1 << 40);
+    if max.is_none() {
+        said.mistake("max", "is missing: how many series, or values of the label");
+    }
+    let max = usize::try_from(max.unwrap_or_default()).unwrap_or(usize::MAX);
+    let limit = match (selector, label) {
+        (Some(text), None) => match query::parse_selector(&text) {
+            Ok(matchers) => Some(SeriesLimit::Selector { matchers, max }),
+            Err(error) => {
+                said.mistake("selector", error.to_string());
+                None
+            }
+        },
+        (None, Some(name)) => Some(SeriesLimit::Label { name, max }),
+        _ => {
+            said.mistake("selector", "give either `selector` or `label`");
+            None
+        }
+    };
+    said.finish();
+    limit
 }
 
 fn collect(said: Section<'_, '_>) -> Collect {

@@ -1,7 +1,10 @@
 //! Drives the pipeline: one thread that reads the mails, takes the turns, writes the record
 //! before anything leaves, then sends the orders and tells whoever listens.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use govern::Event;
 use journal::Journal;
@@ -145,9 +148,10 @@ impl Driver {
 
     fn show_lag(&self, now_ms: i64) {
         let (points, oldest_ms) = self.pipeline.analysis_behind();
-        let ms = oldest_ms.map_or(0, |at_ms| (now_ms - at_ms).max(0));
-        self.telemetry.analysis_behind_points.set(points as f64);
-        self.telemetry.analysis_behind_seconds.set(ms as f64 / 1e3);
+        let ms = oldest_ms.map_or(0, |at_ms| u64::try_from(now_ms - at_ms).unwrap_or(0));
+        let points = i64::try_from(points).unwrap_or(i64::MAX);
+        self.telemetry.analysis_behind_points.set(points);
+        self.telemetry.analysis_behind_ms.store(ms, Relaxed);
     }
 
     fn found(&mut self, findings: Vec<Finding>) {

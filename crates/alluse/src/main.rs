@@ -15,6 +15,7 @@ mod mailbox;
 mod measure;
 mod optimize;
 mod pipeline;
+mod quarantine;
 mod report;
 mod serve;
 #[cfg(test)]
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args, cli.quiet),
         Command::Serve(args) => serve::run(args),
         Command::Query(args) => ask::run(&args),
+        Command::Quarantine(args) => quarantine::run(&args),
         Command::Optimize { method } => optimize::run(method),
         Command::Backup(args) => backup::run(&args, cli.quiet),
         Command::Restore(args) => backup::restore(&args, cli.quiet),

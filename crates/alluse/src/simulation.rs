@@ -13,9 +13,9 @@ use std::{
 
 use govern::{Event, Governor, Policy, Trust};
 use model::{
-    ApplyCost, Batch, Change, ChangeId, ChangeState, Domain, Durability, Generation, Goal, KnobSpec,
-    KnobValue, Labels, METRIC_NAME, Order, OrderKind, Outcome, ProposalId, Ruling, Sample,
-    SampleSink as _, Scale, StudyId, stale_nan,
+    ApplyCost, Batch, Change, ChangeId, ChangeState, Domain, Durability, Generation, Goal,
+    KnobSpec, KnobValue, Labels, METRIC_NAME, Order, OrderKind, Outcome, ProposalId, Ruling,
+    Sample, SampleSink as _, Scale, StudyId, stale_nan,
 };
 use numerics::rng::Rng;
 use query::Engine;

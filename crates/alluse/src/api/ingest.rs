@@ -1,5 +1,5 @@
-//! Samples pushed to the server: remote write 1.0 and 2.0, OTLP, InfluxDB lines, JSON lines, CSV. Stored first, then shown to the
-//! analysis; the reply says exactly what was stored.
+//! Samples pushed to the server: remote write 1.0 and 2.0, OTLP, InfluxDB lines, JSON lines, CSV. The
+//! reply says exactly what was stored.
 
 use std::sync::Arc;
 
@@ -10,13 +10,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use collect::receive::{Reply, Request};
-use model::{AppendError, Appended, Batch, Durability, SampleSink};
+use model::Durability;
 
 use super::{App, problem::ApiError};
-use crate::{
-    config,
-    mailbox::{Mail, Mailbox},
-};
+use crate::config;
 
 /// `POST /api/v1/write`
 pub(super) async fn remote_write(
@@ -25,7 +22,7 @@ pub(super) async fn remote_write(
 ) -> Result<Response, ApiError> {
     push(app, request, |app, request, durability| {
         app.receiver
-            .serve_remote_write(request, &app.sink, durability)
+            .serve_remote_write(request, app.sink.as_ref(), durability)
     })
     .await
 }
@@ -33,7 +30,8 @@ pub(super) async fn remote_write(
 /// `POST /v1/metrics`, `POST /api/v1/otlp/v1/metrics`: OTLP over HTTP, protobuf or JSON.
 pub(super) async fn otlp(app: State<Arc<App>>, request: Pushed) -> Result<Response, ApiError> {
     push(app, request, |app, request, durability| {
-        app.receiver.serve_otlp(request, &app.sink, durability)
+        app.receiver
+            .serve_otlp(request, app.sink.as_ref(), durability)
     })
     .await
 }
@@ -42,7 +40,8 @@ pub(super) async fn otlp(app: State<Arc<App>>, request: Pushed) -> Result<Respon
 pub(super) async fn influx(app: State<Arc<App>>, request: Pushed) -> Result<Response, ApiError> {
     push(app, request, |app, request, durability| {
         let received = app.receiver.influx(request);
-        app.receiver.store_lines(received, &app.sink, durability)
+        app.receiver
+            .store_lines(received, app.sink.as_ref(), durability)
     })
     .await
 }
@@ -54,7 +53,8 @@ pub(super) async fn json_lines(
 ) -> Result<Response, ApiError> {
     push(app, request, |app, request, durability| {
         let received = app.receiver.json_lines(request);
-        app.receiver.store_lines(received, &app.sink, durability)
+        app.receiver
+            .store_lines(received, app.sink.as_ref(), durability)
     })
     .await
 }
@@ -63,7 +63,8 @@ pub(super) async fn json_lines(
 pub(super) async fn csv(app: State<Arc<App>>, request: Pushed) -> Result<Response, ApiError> {
     push(app, request, |app, request, durability| {
         let received = app.receiver.csv(request);
-        app.receiver.store_lines(received, &app.sink, durability)
+        app.receiver
+            .store_lines(received, app.sink.as_ref(), durability)
     })
     .await
 }
@@ -147,28 +148,4 @@ fn written(reply: Reply) -> Response {
         }
     }
     response
-}
-
-/// The store, with the analysis listening: what was stored is shown to it as well.
-#[derive(Clone)]
-pub(crate) struct PushSink {
-    pub(crate) store: Arc<dyn SampleSink>,
-    pub(crate) mailbox: Mailbox,
-}
-
-impl std::fmt::Debug for PushSink {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("PushSink")
-    }
-}
-
-impl SampleSink for PushSink {
-    fn append(&self, batch: &Batch, durability: Durability) -> Result<Appended, AppendError> {
-        let appended = self.store.append(batch, durability)?;
-        // The analysis is best effort: a flood of samples must not wait for it.
-        if !self.mailbox.offer(Mail::Stored(batch.clone())) {
-            tracing::debug!(samples = batch.samples.len(), "stored, and not analyzed");
-        }
-        Ok(appended)
-    }
 }
