@@ -82,12 +82,14 @@ impl Driver {
         let mut second_ms = self.clock.wall_ms().div_euclid(1_000);
         while !self.pipeline.may_end() {
             let mut batch = Vec::new();
+            // While it is behind, the analysis goes on with the beat: it may not take the thread.
+            let caught_up = self.pipeline.analysis_behind().0 == 0;
             tokio::select! {
                 mail = mails.recv() => match mail {
                     Some(mail) => batch.push(mail),
                     None => break,
                 },
-                () = self.pipeline.stored() => {}
+                () = self.pipeline.stored(), if caught_up => {}
                 () = tokio::time::sleep(BEAT) => {}
             }
             while let Ok(mail) = mails.try_recv() {

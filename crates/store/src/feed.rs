@@ -166,12 +166,7 @@ impl Feed {
     /// Shows `points` points to whoever listens; `make` is only asked for them if somebody does.
     /// Never waits for a subscriber.
     pub fn publish(&self, points: usize, at_ms: i64, make: impl FnOnce() -> Batch) {
-        if self.0.subscribers.load(Relaxed) == 0 {
-            let mut ring = self.0.ring();
-            ring.end += points as u64;
-            ring.begin += ring.entries.len() as u64 + 1;
-            ring.entries.clear();
-            ring.bytes = 0;
+        if self.pass_by(points) {
             return;
         }
         let batch = make();
@@ -195,12 +190,28 @@ impl Feed {
         }
     }
 
+    /// Counts points that nobody listens to; `false` if somebody does.
+    fn pass_by(&self, points: usize) -> bool {
+        if self.0.subscribers.load(Relaxed) > 0 {
+            return false;
+        }
+        let mut ring = self.0.ring();
+        // Who subscribes says so before it takes the lock: look again.
+        if self.0.subscribers.load(Relaxed) > 0 {
+            return false;
+        }
+        ring.end += points as u64;
+        ring.begin += ring.entries.len() as u64 + 1;
+        ring.entries.clear();
+        ring.bytes = 0;
+        true
+    }
+
     /// Subscribes to what is published from now on. `any_of`: alternatives, of which one has to
     /// hold whole; empty for everything.
     #[must_use]
     pub fn subscribe(&self, any_of: Vec<Vec<Matcher>>) -> Subscription {
-        let end = self.0.ring().end;
-        self.subscription(any_of, end)
+        self.subscription(any_of, None)
     }
 
     /// Subscribes from a place on; what has left the ring since is told as missed. `None` when
@@ -208,12 +219,13 @@ impl Feed {
     #[must_use]
     pub fn resume(&self, any_of: Vec<Vec<Matcher>>, from: Position) -> Option<Subscription> {
         let known = from.epoch == self.0.epoch && from.point <= self.0.ring().end;
-        known.then(|| self.subscription(any_of, from.point))
+        known.then(|| self.subscription(any_of, Some(from.point)))
     }
 
-    fn subscription(&self, any_of: Vec<Vec<Matcher>>, next: u64) -> Subscription {
+    fn subscription(&self, any_of: Vec<Vec<Matcher>>, from: Option<u64>) -> Subscription {
         self.0.subscribers.fetch_add(1, Relaxed);
         let mut ring = self.0.ring();
+        let next = from.unwrap_or(ring.end);
         ring.next_subscriber += 1;
         Subscription {
             id: ring.next_subscriber,

@@ -12,6 +12,7 @@ mod demo;
 mod disk;
 mod doors;
 mod keep;
+mod quality;
 mod refusals;
 mod serve;
 mod tuning;
