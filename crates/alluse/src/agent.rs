@@ -13,11 +13,11 @@ use axum::{
     routing::get,
 };
 use label::Labelling;
-use model::{Batch, Clock, Durability, SampleSink};
+use model::{Clock, SampleSink};
 use runtime::metrics::Format;
 use tokio::{
     net::TcpListener,
-    sync::{Semaphore, mpsc, watch},
+    sync::{Semaphore, watch},
 };
 
 use crate::{
@@ -32,10 +32,6 @@ use crate::{
     serve,
     telemetry::Telemetry,
 };
-
-/// Batches that wait while the queue on the disk takes its time; more and the collector counts
-/// what it drops.
-const BATCHES_MAX: usize = 256;
 
 /// What the agent's own pages share.
 #[derive(Debug, Clone)]
@@ -106,32 +102,38 @@ async fn collect_and_send(
         std::io::Error::new(error.kind(), format!("cannot listen on {listen}: {error}"))
     })?;
     let address = listener.local_addr()?;
-    let sink: Arc<dyn SampleSink> = Arc::new(Labelling::new(
-        SpillSink(Arc::clone(&forwarder.spill)),
-        labels(&config),
-    ));
     let telemetry = Arc::new(Telemetry::new());
     forwarder.watch(&telemetry.registry);
     let collector = assemble::collector(&config, Arc::clone(&clock));
+    let quality = Arc::clone(collector.handle().quality());
+    let labelling = Labelling::new(
+        SpillSink(Arc::clone(&forwarder.spill)),
+        labels(&config),
+    );
+    let sink: Arc<dyn SampleSink> = Arc::new(collect::Inspected::new(
+        Arc::new(labelling),
+        Arc::clone(&quality),
+        Arc::clone(&clock),
+    ));
     collector.handle().add_target(collect::Target::new(
         "alluse-agent",
         format!("http://{address}/metrics"),
     ));
     let own = Own {
         doors: Doors(Arc::new(Behind {
-            receiver: assemble::receiver(&config),
+            receiver: assemble::receiver(&config).inspected(quality),
             sink: Arc::clone(&sink),
             places: Arc::new(Semaphore::new(assemble::INGESTS_MAX)),
             clock,
             durability: config.store.durability,
         })),
-        telemetry: Arc::clone(&telemetry),
+        telemetry,
         collector: collector.handle(),
         forwarder: forwarder.clone(),
     };
     let (stopping, stopped) = watch::channel(false);
     let (sending_stops, sending_stopped) = watch::channel(false);
-    let collecting = tokio::spawn(collect(collector, sink, telemetry, stopped.clone()));
+    let collecting = tokio::spawn(lifecycle::collect(collector, sink, stopped.clone()));
     let serving = tokio::spawn(pages(listener, own, config.server.body_bytes_max, stopped));
     let sending = tokio::spawn(forwarder.run(sending_stopped));
     ready(address);
@@ -167,38 +169,6 @@ fn labels(config: &Config) -> Vec<(String, String)> {
     let name = rustix::system::uname();
     let name = name.nodename().to_string_lossy().into_owned();
     vec![("instance".to_owned(), name)]
-}
-
-/// Batches into the queue, in the order they come.
-async fn collect(
-    collector: collect::Collector,
-    sink: Arc<dyn SampleSink>,
-    telemetry: Arc<Telemetry>,
-    stopped: watch::Receiver<bool>,
-) {
-    let (sender, mut batches) = mpsc::channel(BATCHES_MAX);
-    let running = tokio::spawn(collector.run(sender, resolved(stopped)));
-    while let Some(batch) = batches.recv().await {
-        let (sink, telemetry) = (Arc::clone(&sink), Arc::clone(&telemetry));
-        let put = tokio::task::spawn_blocking(move || put(&*sink, &batch, &telemetry)).await;
-        if let Err(error) = put {
-            tracing::error!(%error, "a batch was not put into the queue");
-        }
-    }
-    if let Err(error) = running.await {
-        tracing::error!(%error, "the collector failed");
-    }
-}
-
-fn put(sink: &dyn SampleSink, batch: &Batch, telemetry: &Telemetry) {
-    match sink.append(batch, Durability::Fast) {
-        Ok(appended) => telemetry.ingested.add(appended.stored),
-        Err(error) => {
-            telemetry.refused_batches.increment();
-            let error = api::problem::chain(&error);
-            tracing::warn!(error, samples = batch.samples.len(), "a batch is dropped");
-        }
-    }
 }
 
 /// Its metrics, its health, and the doors for samples pushed to it.

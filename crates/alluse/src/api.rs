@@ -3,13 +3,16 @@
 pub(crate) mod admin;
 pub(crate) mod control;
 pub(crate) mod convert;
+mod exemplars;
 mod export;
+pub(crate) mod feed;
 mod health;
 pub(crate) mod ingest;
 pub(crate) mod live;
 pub(crate) mod params;
 pub(crate) mod problem;
 mod prometheus;
+mod quality;
 
 use std::sync::Arc;
 
@@ -50,6 +53,11 @@ pub(crate) struct App {
     pub(crate) doors: ingest::Doors,
     /// Who answers queries whole, when samples are kept elsewhere.
     pub(crate) answers: Option<Arc<remote::RemoteReader>>,
+    /// The embedded store, where samples are kept here.
+    pub(crate) store: Option<Arc<store::Store>>,
+    /// What is stored, for readers that subscribe, and their places.
+    pub(crate) feed: store::Feed,
+    pub(crate) feeds: Arc<Semaphore>,
 }
 
 /// A shared reader of series.
@@ -108,11 +116,21 @@ fn prometheus_routes() -> Router<Arc<App>> {
         .route("/label/{name}/values", get(prometheus::label_values))
         .route("/series", get(prometheus::series).post(prometheus::series))
         .route("/metadata", get(prometheus::metadata))
+        .route(
+            "/query_exemplars",
+            get(exemplars::query).post(exemplars::query),
+        )
+        .route("/feed", get(feed::stream))
         .route("/export", get(export::json_lines).post(export::json_lines))
         .route(
             "/format_query",
             get(prometheus::format_query).post(prometheus::format_query),
         )
+        .route(
+            "/quarantine",
+            get(quality::quarantine).post(quality::quarantine),
+        )
+        .route("/status/tsdb", get(quality::tsdb))
         .route("/status/buildinfo", get(prometheus::build_info))
 }
 

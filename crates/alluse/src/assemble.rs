@@ -14,8 +14,8 @@ use crate::{
     api::{
         App, Reader,
         admin::Admin,
-        convert,
-        ingest::{Behind, Doors, PushSink},
+        convert, feed,
+        ingest::{Behind, Doors},
     },
     capacity::Capacities,
     config::Config,
@@ -122,6 +122,8 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
 
     let telemetry = Arc::new(Telemetry::new());
     keep.watch(&telemetry);
+    let changes = keep.feed();
+    telemetry.watch_feed(&changes);
     let collector = collector(&config, Arc::clone(&clock));
     let (view, viewed) = watch::channel(past.view(clock.wall_ms()));
     let (events, _) = broadcast::channel(EVENTS_AHEAD);
@@ -134,8 +136,8 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         .map(|t| link(t, &clock))
         .collect::<Result<_, _>>()?;
     let pipeline = Pipeline::new(Parts {
-        sink: keep.sink(),
         reader: Arc::clone(&reader),
+        feed: changes.subscribe(Vec::new()),
         measure: measure.clone(),
         targets: config.targets.clone(),
         seed: config.governor.seed,
@@ -157,12 +159,16 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         telemetry: Arc::clone(&telemetry),
         record: crate::driver::Record::default(),
     };
+    let quality = Arc::clone(collector.handle().quality());
+    let receiver = receiver(&config).inspected(Arc::clone(&quality));
+    let sink: Arc<dyn SampleSink> = Arc::new(collect::Inspected::new(
+        keep.sink(),
+        quality,
+        Arc::clone(&clock),
+    ));
     let doors = Doors(Arc::new(Behind {
-        receiver: receiver(&config),
-        sink: Arc::new(PushSink {
-            store: keep.sink(),
-            mailbox: mailbox.clone(),
-        }),
+        receiver,
+        sink,
         places: Arc::new(Semaphore::new(INGESTS_MAX)),
         clock: Arc::clone(&clock),
         durability: config.store.durability,
@@ -188,6 +194,9 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         collector: collector.handle(),
         doors,
         answers: keep.answers(),
+        store: keep.here().cloned(),
+        feed: changes,
+        feeds: Arc::new(Semaphore::new(feed::READERS_MAX)),
     };
     Ok(Assembly {
         app: Arc::new(app),
@@ -215,6 +224,9 @@ fn store(config: &Config, data: &Path, clock: Arc<dyn Clock>) -> Result<Arc<Stor
     let settings = store::Config {
         retention: said.retention,
         series_max: usize::try_from(said.series_max).unwrap_or(usize::MAX),
+        series_max_per_metric: usize::try_from(said.series_max_per_metric).unwrap_or(usize::MAX),
+        label_values_max: usize::try_from(said.label_values_max).unwrap_or(usize::MAX),
+        series_limits: said.series_limits.clone(),
         // Synced twice in the window, so that a sync that takes its time still keeps it.
         sync_every: said.flush_window / 2,
         flush_every: said.flush_every,

@@ -60,6 +60,12 @@ pub(crate) enum Command {
     Backup(crate::backup::BackupArgs),
     /// Make a data folder of a backup, every byte verified.
     Restore(crate::backup::RestoreArgs),
+    /// Show what a server refused lately: samples, lines and bodies, each with its reason.
+    ///
+    /// Newest first, one a line: when, the door it came by (scrape, remote_write, otlp, influx,
+    /// json_lines, csv, ...), the reason, the series, value and time, and what else is known.
+    /// Counts by door and reason are on the server's /metrics (alluse_refused_samples_total).
+    Quarantine(QuarantineArgs),
     /// Look at a configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -162,6 +168,25 @@ pub(crate) struct AgentArgs {
     /// Stop when standard input closes: for a program that starts this one.
     #[arg(long, hide = true)]
     pub(crate) until_stdin_closes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QuarantineArgs {
+    /// The server.
+    #[arg(long, default_value = "http://127.0.0.1:9400", env = "ALLUSE_URL")]
+    pub(crate) url: String,
+    /// Only what came by this door, such as remote_write.
+    #[arg(long)]
+    pub(crate) door: Option<String>,
+    /// Only what was refused for this reason, such as metric_limit.
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// At most so many; 0 for all that are kept.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) limit: usize,
+    /// Print the server's JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -14,6 +14,7 @@ use model::{Durability, Goal};
 use outlet::{Outlet, outlet};
 pub(crate) use said::Mistake;
 use said::{Section, Source};
+use store::SeriesLimit;
 use toml::de::DeTable;
 use wire::control::TrustLevel;
 
@@ -58,6 +59,12 @@ pub(crate) struct Store {
     pub(crate) remote: Option<Outlet>,
     pub(crate) retention: Duration,
     pub(crate) series_max: u64,
+    /// Active series of one metric.
+    pub(crate) series_max_per_metric: u64,
+    /// Distinct values of one label.
+    pub(crate) label_values_max: u64,
+    /// Further limits.
+    pub(crate) series_limits: Vec<SeriesLimit>,
     /// What a power cut may lose at most.
     pub(crate) flush_window: Duration,
     /// When a pushed batch is acknowledged, unless its request says otherwise.
@@ -353,12 +360,26 @@ fn store(said: Section<'_, '_>) -> Store {
     let url_given = url.is_some();
     let url = url.unwrap_or_default().trim_end_matches('/').to_owned();
     let remote = outlet(&said, url, SERVER_DELAY);
+    let series_max = said.integer("series_max", 1..=1 << 40).unwrap_or(1_000_000);
+    // One metric, or one label, may take half of what there is room for.
+    let half = (series_max / 2).max(1);
     let store = Store {
         remote: url_given.then_some(remote),
         retention: said
             .duration("retention", HOUR..=YEARS)
             .unwrap_or(Duration::from_secs(15 * 86_400)),
-        series_max: said.integer("series_max", 1..=1 << 40).unwrap_or(1_000_000),
+        series_max,
+        series_max_per_metric: said
+            .integer("series_max_per_metric", 1..=1 << 40)
+            .unwrap_or(half),
+        label_values_max: said
+            .integer("label_values_max", 1..=1 << 40)
+            .unwrap_or(half),
+        series_limits: said
+            .sections("series_limit")
+            .into_iter()
+            .filter_map(series_limit)
+            .collect(),
         flush_window: said
             .duration(
                 "flush_window",
@@ -399,6 +420,32 @@ fn agent(said: Section<'_, '_>) -> Agent {
     };
     said.finish();
     agent
+}
+
+/// `[[store.series_limit]]`: `selector` or `label`, and `max`.
+fn series_limit(said: Section<'_, '_>) -> Option<SeriesLimit> {
+    let (selector, label) = (said.text("selector"), said.text("label"));
+    let max = said.integer("max", 0..=1 << 40);
+    if max.is_none() {
+        said.mistake("max", "is missing: how many series, or values of the label");
+    }
+    let max = usize::try_from(max.unwrap_or_default()).unwrap_or(usize::MAX);
+    let limit = match (selector, label) {
+        (Some(text), None) => match query::parse_selector(&text) {
+            Ok(matchers) => Some(SeriesLimit::Selector { matchers, max }),
+            Err(error) => {
+                said.mistake("selector", error.to_string());
+                None
+            }
+        },
+        (None, Some(name)) => Some(SeriesLimit::Label { name, max }),
+        _ => {
+            said.mistake("selector", "give either `selector` or `label`");
+            None
+        }
+    };
+    said.finish();
+    limit
 }
 
 fn collect(said: Section<'_, '_>) -> Collect {

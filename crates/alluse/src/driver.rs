@@ -1,7 +1,10 @@
 //! Drives the pipeline: one thread that reads the mails, takes the turns, writes the record
 //! before anything leaves, then sends the orders and tells whoever listens.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use govern::Event;
 use journal::Journal;
@@ -22,6 +25,10 @@ use crate::{
 
 /// Longest time between two turns: how late a guard or a window may be noticed.
 const BEAT: Duration = Duration::from_millis(50);
+
+/// Samples analyzed in one turn at most: some 10 ms of work, so that guards are looked at in time
+/// however much is written.
+const ANALYZED_MAX: usize = 20_000;
 
 /// After a whole second, so long until its samples are taken to be stored, ms.
 const ARRIVAL_MS: i64 = 150;
@@ -75,10 +82,15 @@ impl Driver {
         let mut second_ms = self.clock.wall_ms().div_euclid(1_000);
         while !self.pipeline.may_end() {
             let mut batch = Vec::new();
-            match tokio::time::timeout(BEAT, mails.recv()).await {
-                Ok(Some(mail)) => batch.push(mail),
-                Ok(None) => break,
-                Err(_beat) => {}
+            // While it is behind, the analysis goes on with the beat: it may not take the thread.
+            let caught_up = self.pipeline.analysis_behind().0 == 0;
+            tokio::select! {
+                mail = mails.recv() => match mail {
+                    Some(mail) => batch.push(mail),
+                    None => break,
+                },
+                () = self.pipeline.stored(), if caught_up => {}
+                () = tokio::time::sleep(BEAT) => {}
             }
             while let Ok(mail) = mails.try_recv() {
                 batch.push(mail);
@@ -93,19 +105,16 @@ impl Driver {
         self.publish_status();
     }
 
-    /// Sorts the mails into samples, events and questions, then takes one turn.
+    /// Looks at what was stored, sorts the mails into events and questions, then takes one turn.
     fn turn(&mut self, mails: Vec<Mail>) {
         let begun = self.clock.monotonic();
         let now_ms = self.clock.wall_ms();
+        let findings = self.pipeline.analyze(ANALYZED_MAX);
+        self.found(findings);
+        self.show_lag(now_ms);
         let (mut events, mut asked) = (Vec::new(), Vec::new());
         for mail in mails {
             match mail {
-                Mail::Batch(batch) => self.ingest(&batch),
-                Mail::Stored(batch) => {
-                    self.telemetry.ingested.add(batch.samples.len() as u64);
-                    let findings = self.pipeline.analyze(&batch);
-                    self.found(findings);
-                }
                 Mail::Seen { target, discovery } => events.push(Event::TargetSeen {
                     target,
                     instance: discovery.instance,
@@ -139,17 +148,12 @@ impl Driver {
             .observe_duration(self.clock.monotonic() - begun);
     }
 
-    fn ingest(&mut self, batch: &model::Batch) {
-        match self.pipeline.ingest(batch) {
-            Ok(findings) => {
-                self.telemetry.ingested.add(batch.samples.len() as u64);
-                self.found(findings);
-            }
-            Err(error) => {
-                self.telemetry.refused_batches.increment();
-                tracing::warn!(%error, samples = batch.samples.len(), "a batch was not stored");
-            }
-        }
+    fn show_lag(&self, now_ms: i64) {
+        let (points, oldest_ms) = self.pipeline.analysis_behind();
+        let ms = oldest_ms.map_or(0, |at_ms| u64::try_from(now_ms - at_ms).unwrap_or(0));
+        let points = i64::try_from(points).unwrap_or(i64::MAX);
+        self.telemetry.analysis_behind_points.set(points);
+        self.telemetry.analysis_behind_ms.store(ms, Relaxed);
     }
 
     fn found(&mut self, findings: Vec<Finding>) {

@@ -6,9 +6,9 @@
 use std::{path::Path, sync::Arc};
 
 use collect::spill::Spill;
-use model::{Clock, SampleSink, SeriesReader};
+use model::{AppendError, Appended, Batch, Clock, Durability, SampleSink, SeriesReader};
 use remote::{Peer, PeerConfig, PeerError, RemoteReader, Writer};
-use store::Store;
+use store::{Feed, FeedLimits, Store};
 
 use crate::{
     config::outlet::Outlet,
@@ -29,6 +29,26 @@ pub(crate) struct Elsewhere {
     pub(crate) forwarder: Forwarder,
     /// A way of its own: reads that fail do not hold up writes.
     pub(crate) reader: Arc<RemoteReader>,
+    /// What was taken for the other store.
+    feed: Feed,
+    clock: Arc<dyn Clock>,
+}
+
+/// Shows what a sink takes to whoever listens, as the own store does by itself.
+struct Published {
+    sink: SpillSink,
+    feed: Feed,
+    clock: Arc<dyn Clock>,
+}
+
+impl SampleSink for Published {
+    fn append(&self, batch: &Batch, durability: Durability) -> Result<Appended, AppendError> {
+        let appended = self.sink.append(batch, durability)?;
+        let points = batch.samples.len();
+        self.feed
+            .publish(points, self.clock.wall_ms(), || batch.clone());
+        Ok(appended)
+    }
 }
 
 /// How the store fares, as the status shows it.
@@ -85,6 +105,8 @@ impl Elsewhere {
         Ok(Self {
             forwarder: forwarder(said, folder, clock)?,
             reader: Arc::new(RemoteReader::new(peer)),
+            feed: Feed::new(FeedLimits::default(), clock.wall_ms()),
+            clock: Arc::clone(clock),
         })
     }
 }
@@ -94,7 +116,11 @@ impl Keep {
     pub(crate) fn sink(&self) -> Arc<dyn SampleSink> {
         match self {
             Self::Here(store) => Arc::clone(store) as _,
-            Self::Elsewhere(there) => Arc::new(SpillSink(Arc::clone(&there.forwarder.spill))),
+            Self::Elsewhere(there) => Arc::new(Published {
+                sink: SpillSink(Arc::clone(&there.forwarder.spill)),
+                feed: there.feed.clone(),
+                clock: Arc::clone(&there.clock),
+            }),
         }
     }
 
@@ -103,6 +129,14 @@ impl Keep {
         match self {
             Self::Here(store) => Arc::clone(store) as _,
             Self::Elsewhere(there) => Arc::clone(&there.reader) as _,
+        }
+    }
+
+    /// What is taken, for whoever listens.
+    pub(crate) fn feed(&self) -> Feed {
+        match self {
+            Self::Here(store) => store.feed().clone(),
+            Self::Elsewhere(there) => there.feed.clone(),
         }
     }
 

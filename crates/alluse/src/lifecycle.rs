@@ -6,7 +6,7 @@ use std::{
 };
 
 use act::Actuator;
-use model::{Clock, Order};
+use model::{Clock, Durability, Order, SampleSink as _};
 use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
@@ -126,7 +126,9 @@ pub(crate) async fn run(
         Keep::Here(_) => None,
         Keep::Elsewhere(there) => Some(tokio::spawn(there.forwarder.clone().run(sending_stopped))),
     };
-    let collecting = tokio::spawn(collect(collector, mailbox.clone(), stopped.clone()));
+    let sink = Arc::clone(&app.doors.sink);
+    let collecting = tokio::spawn(collect(collector, sink, stopped.clone()));
+    let changes = app.feed.clone();
     let serving = serve(listener, app, stopped.clone());
     ready(address);
     stop.await;
@@ -139,6 +141,8 @@ pub(crate) async fn run(
         tracing::error!("not everything could be put back in time: the leases will do it");
     }
     stopping.send_replace(true);
+    // Whoever reads the feed over HTTP has to end, or the API would wait for it.
+    changes.close();
     for (name, task) in [
         ("collector", collecting),
         ("actuators", actuating),
@@ -168,18 +172,32 @@ pub(crate) async fn resolved(mut stopped: watch::Receiver<bool>) {
     }
 }
 
-async fn collect(collector: collect::Collector, mailbox: Mailbox, stopped: watch::Receiver<bool>) {
-    // Batches wait here while the loop takes a turn; more than this and the collector counts
-    // what it drops.
+/// Stores what is collected, on a thread where a slow disk holds up neither sampling nor the loop.
+pub(crate) async fn collect(
+    collector: collect::Collector,
+    sink: Arc<dyn SampleSink>,
+    stopped: watch::Receiver<bool>,
+) {
+    // Batches wait here while the store is busy; more than this and the collector counts what it
+    // drops.
     const BATCHES_MAX: usize = 256;
-    let (sink, mut batches) = mpsc::channel(BATCHES_MAX);
-    let running = tokio::spawn(collector.run(sink, resolved(stopped)));
-    while let Some(batch) = batches.recv().await {
-        if !mailbox.send(Mail::Batch(batch)).await {
-            break;
+    let (collected, mut batches) = mpsc::channel(BATCHES_MAX);
+    let running = tokio::spawn(collector.run(collected, resolved(stopped)));
+    let storing = tokio::task::spawn_blocking(move || {
+        while let Some(batch) = batches.blocking_recv() {
+            if let Err(error) = sink.append(&batch, Durability::Fast) {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(
+                    error,
+                    samples = batch.samples.len(),
+                    "a batch was not stored"
+                );
+            }
         }
+    });
+    if let Err(error) = storing.await {
+        tracing::error!(%error, "storing what is collected failed");
     }
-    drop(batches);
     if let Err(error) = running.await {
         tracing::error!(%error, "the collector failed");
     }

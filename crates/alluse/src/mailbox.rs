@@ -1,21 +1,16 @@
-//! What reaches the loop: samples, news of targets, outcomes of orders, questions of people.
+//! What reaches the loop beside the change feed: news of targets, outcomes of orders, questions of people.
 //! One bounded queue, read by one thread, so that a turn sees everything in one order.
 
-use model::{Batch, Outcome};
+use model::Outcome;
 use tokio::sync::{mpsc, oneshot};
 use wire::control::{Change, Decision, ProposalRequest, TrustLevel};
 
-/// Mails waiting at most. A batch is one mail: more than this means the loop stands still, and
-/// the senders wait.
+/// Mails waiting at most: more than this means the loop stands still, and the senders wait.
 pub(crate) const MAILS_MAX: usize = 1_024;
 
 /// One mail.
 #[derive(Debug)]
 pub(crate) enum Mail {
-    /// Samples that arrived together.
-    Batch(Batch),
-    /// Samples already stored, to be analyzed.
-    Stored(Batch),
     /// A target answered a discovery.
     Seen {
         /// Its name.
@@ -78,11 +73,6 @@ impl Mailbox {
     /// Sends a mail; waits while the queue is full. Whether the loop still reads.
     pub(crate) async fn send(&self, mail: Mail) -> bool {
         self.0.send(mail).await.is_ok()
-    }
-
-    /// Sends a mail if there is room for it; whether there was.
-    pub(crate) fn offer(&self, mail: Mail) -> bool {
-        self.0.try_send(mail).is_ok()
     }
 
     /// Asks and waits for the answer; `None` when the loop has ended.

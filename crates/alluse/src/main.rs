@@ -18,6 +18,7 @@ mod mailbox;
 mod measure;
 mod optimize;
 mod pipeline;
+mod quarantine;
 mod report;
 mod serve;
 #[cfg(test)]
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Agent(args) => agent::run(args),
         Command::Query(args) => ask::run(&args),
+        Command::Quarantine(args) => quarantine::run(&args),
         Command::Optimize { method } => optimize::run(method),
         Command::Backup(args) => backup::run(&args, cli.quiet),
         Command::Restore(args) => backup::restore(&args, cli.quiet),

@@ -1,7 +1,7 @@
 //! The loop, in one file to read first.
 //!
 //! ```text
-//! ingest: collect ─▶ store ─▶ analyze
+//! store's change feed ─▶ analyze: findings
 //! turn:   outcomes, people ─▶ govern ─┐
 //!         validate (guards, windows) ─┼─▶ govern ─▶ orders for act
 //!         optimize (next proposal) ───┘
@@ -19,9 +19,10 @@ use std::{
 use analyze::Analyzer;
 use govern::{Command, Event, Governor, Policy};
 use model::{
-    AppendError, Author, Batch, Change, ChangeId, Decision, Durability, Finding, KnobSpec, Order,
-    OrderKind, Proposal, ProposalId, SampleSink, SeriesReader, StudyId,
+    Author, Change, ChangeId, Decision, Finding, KnobSpec, Order, OrderKind, Proposal, ProposalId,
+    SeriesReader, StudyId,
 };
+use store::{Delivery, Subscription};
 
 use crate::{
     api::convert::Timing,
@@ -68,8 +69,8 @@ impl Turn {
 
 /// The stages, held together.
 pub(crate) struct Pipeline {
-    sink: Arc<dyn SampleSink>,
     reader: Arc<dyn SeriesReader>,
+    feed: Subscription,
     analyzer: Analyzer,
     measure: Measure,
     governor: Governor,
@@ -95,8 +96,9 @@ impl std::fmt::Debug for Pipeline {
 
 /// What a pipeline is made of.
 pub(crate) struct Parts {
-    pub(crate) sink: Arc<dyn SampleSink>,
     pub(crate) reader: Arc<dyn SeriesReader>,
+    /// What is stored, from whichever door.
+    pub(crate) feed: Subscription,
     pub(crate) measure: Measure,
     pub(crate) targets: Vec<Target>,
     pub(crate) seed: u64,
@@ -110,8 +112,8 @@ pub(crate) struct Parts {
 impl Pipeline {
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
-            sink: parts.sink,
             reader: parts.reader,
+            feed: parts.feed,
             analyzer: Analyzer::new(analyze::Config::default()),
             measure: parts.measure,
             governor: parts.governor,
@@ -143,16 +145,37 @@ impl Pipeline {
         turn
     }
 
-    /// Stores a batch, then looks at it. What was not stored is not analyzed either: a finding
-    /// must have its evidence.
-    pub(crate) fn ingest(&mut self, batch: &Batch) -> Result<Vec<Finding>, AppendError> {
-        self.sink.append(batch, Durability::Fast)?;
-        Ok(self.analyze(batch))
+    /// Looks at what was stored since last time, at most about `points_max` samples of it. What
+    /// was not stored is not analyzed either: a finding must have its evidence.
+    pub(crate) fn analyze(&mut self, points_max: usize) -> Vec<Finding> {
+        let (mut findings, mut points) = (Vec::new(), 0);
+        while points < points_max
+            && let Some(delivery) = self.feed.take()
+        {
+            match delivery {
+                Delivery::Points { batch, .. } => {
+                    points += batch.samples.len();
+                    findings.extend(self.analyzer.observe(&batch));
+                }
+                Delivery::Missed(points) => {
+                    tracing::warn!(points, "the analysis did not keep up and missed points");
+                }
+            }
+        }
+        findings
     }
 
-    /// Looks at samples that are stored.
-    pub(crate) fn analyze(&mut self, batch: &Batch) -> Vec<Finding> {
-        self.analyzer.observe(batch)
+    /// Resolves when something was stored that was not analyzed yet; never, when the store is
+    /// closed.
+    pub(crate) async fn stored(&mut self) {
+        if !self.feed.ready().await {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// How far the analysis is behind: points, and the time the oldest of them was stored, ms.
+    pub(crate) fn analysis_behind(&self) -> (u64, Option<i64>) {
+        self.feed.behind()
     }
 
     /// One turn of the loop.

@@ -13,12 +13,13 @@ use std::{
 
 use govern::{Event, Governor, Policy, Trust};
 use model::{
-    ApplyCost, Batch, Change, ChangeId, ChangeState, Domain, Generation, Goal, KnobSpec, KnobValue,
-    Labels, METRIC_NAME, Order, OrderKind, Outcome, ProposalId, Ruling, Sample, Scale, StudyId,
-    stale_nan,
+    ApplyCost, Batch, Change, ChangeId, ChangeState, Domain, Durability, Generation, Goal,
+    KnobSpec, KnobValue, Labels, METRIC_NAME, Order, OrderKind, Outcome, ProposalId, Ruling,
+    Sample, SampleSink as _, Scale, StudyId, stale_nan,
 };
 use numerics::rng::Rng;
 use query::Engine;
+use store::{Feed, FeedLimits};
 use testkit::{MemoryStore, SimTarget};
 
 use crate::{
@@ -156,6 +157,7 @@ struct World {
     weather: Weather,
     now_ms: i64,
     store: Arc<MemoryStore>,
+    feed: Feed,
     pipeline: Pipeline,
     target: SimTarget,
     down_until_ms: i64,
@@ -179,15 +181,15 @@ struct Watch {
 }
 
 fn pipeline(
-    store: &Arc<MemoryStore>,
+    (store, feed): (&Arc<MemoryStore>, &Feed),
     weather: Weather,
     seed: u64,
     governor: Governor,
     ids: (u64, u64),
 ) -> Pipeline {
     Pipeline::new(Parts {
-        sink: Arc::clone(store) as _,
         reader: Arc::clone(store) as _,
+        feed: feed.subscribe(Vec::new()),
         measure: Measure::new(Engine::default()),
         targets: vec![target(weather)],
         seed,
@@ -201,8 +203,9 @@ fn pipeline(
 impl World {
     fn new(seed: u64, weather: Weather) -> Self {
         let store = Arc::new(MemoryStore::default());
+        let feed = Feed::new(FeedLimits::default(), BEGIN_MS);
         let pipeline = pipeline(
-            &store,
+            (&store, &feed),
             weather,
             seed,
             Governor::new(Policy::default()),
@@ -213,6 +216,7 @@ impl World {
             weather,
             now_ms: BEGIN_MS,
             store,
+            feed,
             pipeline,
             target: SimTarget::new(knobs()),
             down_until_ms: i64::MIN,
@@ -304,7 +308,8 @@ impl World {
         let governor = self.replayed();
         let ids = (self.lines.len() as u64 * 1_000, self.lines.len() as u64);
         let seed = self.rng.next_u64();
-        self.pipeline = pipeline(&self.store, self.weather, seed, governor, ids);
+        let data = (&self.store, &self.feed);
+        self.pipeline = pipeline(data, self.weather, seed, governor, ids);
         // Answers to orders of the dead process reach nobody.
         self.post.retain(|(_, post)| matches!(post, Post::Order(_)));
         let turn = self.pipeline.start(self.now_ms, policy());
@@ -406,9 +411,12 @@ impl World {
             samples,
             ..Batch::default()
         };
-        self.pipeline
-            .ingest(&batch)
+        self.store
+            .append(&batch, Durability::Fast)
             .expect("memory takes everything");
+        let points = batch.samples.len();
+        self.feed.publish(points, self.now_ms, || batch);
+        self.pipeline.analyze(points);
     }
 
     /// What production does with a turn: record, send, tell; and here, check.

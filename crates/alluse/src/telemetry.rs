@@ -1,17 +1,21 @@
 //! ALL-USE's own metrics. The server scrapes itself like any other service.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
-use runtime::metrics::{Counter, Histogram, Registry};
-use store::Store;
+use runtime::metrics::{Counter, Gauge, Histogram, Registry};
+use store::{Feed, FeedStats, Store};
 use wire::control::Own;
 
 /// Handles to the metrics the program itself counts.
 #[derive(Debug)]
 pub(crate) struct Telemetry {
     pub(crate) registry: Registry,
-    pub(crate) ingested: Counter,
-    pub(crate) refused_batches: Counter,
+    /// How far the analysis is behind the store.
+    pub(crate) analysis_behind_points: Gauge,
+    pub(crate) analysis_behind_ms: Arc<AtomicU64>,
     pub(crate) findings: Counter,
     pub(crate) turns: Counter,
     pub(crate) turn_seconds: Histogram,
@@ -25,14 +29,12 @@ impl Telemetry {
         runtime::process::declare(&registry);
         let counter = |name, help| registry.counter(name, help, &[]);
         Self {
-            ingested: counter(
-                "alluse_ingested_samples_total",
-                "Samples handed to the store.",
+            analysis_behind_points: registry.gauge(
+                "alluse_analysis_behind_points",
+                "Points stored and not analyzed yet.",
+                &[],
             ),
-            refused_batches: counter(
-                "alluse_refused_batches_total",
-                "Batches the store did not take, such as while the disk was full.",
-            ),
+            analysis_behind_ms: behind(&registry),
             findings: counter("alluse_findings_total", "Findings of the analysis."),
             turns: counter("alluse_loop_turns_total", "Turns of the loop."),
             turn_seconds: registry.latency(
@@ -47,6 +49,32 @@ impl Telemetry {
             ),
             registry,
         }
+    }
+
+    /// Shows what the change feed counts.
+    pub(crate) fn watch_feed(&self, feed: &Feed) {
+        let counter = |name: &str, help: &str, read: fn(&FeedStats) -> u64| {
+            let feed = feed.clone();
+            self.registry
+                .counter_fn(name, help, &[], move || read(&feed.stats()) as f64);
+        };
+        counter(
+            "alluse_feed_published_points_total",
+            "Points the change feed showed, or would have shown had anybody listened.",
+            |s| s.published,
+        );
+        counter(
+            "alluse_feed_missed_points_total",
+            "Points that left the change feed before a subscriber took them, summed over all.",
+            |s| s.missed,
+        );
+        let feed = feed.clone();
+        self.registry.gauge_fn(
+            "alluse_feed_subscribers",
+            "Subscribers of the change feed, the analysis included.",
+            &[],
+            move || feed.stats().subscribers as f64,
+        );
     }
 
     /// Shows what the store counts.
@@ -143,6 +171,19 @@ impl Telemetry {
             |s| s.parts_cleaned,
         );
     }
+}
+
+/// How long the oldest point not analyzed has waited: a cell to write, shown in seconds.
+fn behind(registry: &Registry) -> Arc<AtomicU64> {
+    let ms = Arc::new(AtomicU64::new(0));
+    let shown = Arc::clone(&ms);
+    registry.gauge_fn(
+        "alluse_analysis_behind_seconds",
+        "How long the oldest point that is not analyzed yet has been stored.",
+        &[],
+        move || shown.load(Relaxed) as f64 / 1e3,
+    );
+    ms
 }
 
 /// CPU and memory of this process since its start; `None` where the system does not say.

@@ -22,9 +22,10 @@ use tokio::{
 use crate::{
     host::{Host, HostConfig},
     process::{Process, ProcessConfig},
+    quality::Quality,
     scrape::{Scraper, Target},
     tally::Tally,
-    ticker::Ticker,
+    ticker::{Tick, Ticker},
 };
 
 const TICKS: &str = "alluse_collect_ticks_total";
@@ -35,6 +36,9 @@ const SAMPLES_DROPPED: &str = "alluse_collect_samples_dropped_total";
 const BATCHES_DROPPED: &str = "alluse_collect_batches_dropped_total";
 const SCRAPE_FAILURES: &str = "alluse_collect_scrape_failures_total";
 const ORDERS_LOST: &str = "alluse_collect_orders_lost_total";
+const GAPS: &str = "alluse_collect_gaps_total";
+const MISSED_SCRAPES: &str = "alluse_collect_missed_scrapes_total";
+const COMPLETENESS: &str = "alluse_collect_completeness_ratio";
 const SAMPLING_SECONDS: &str = "alluse_collect_sampling_seconds";
 
 /// Orders that may wait: a discovery of a thousand targets at once.
@@ -75,6 +79,7 @@ pub struct TargetStatus {
 pub struct Handle {
     orders: mpsc::Sender<Order>,
     tally: Arc<Tally>,
+    quality: Arc<Quality>,
     targets: Arc<Mutex<BTreeMap<String, TargetStatus>>>,
 }
 
@@ -115,10 +120,18 @@ impl Handle {
         self.lock().values().cloned().collect()
     }
 
+    /// What came by each door: for the sink and the receivers of the same program, too.
+    #[must_use]
+    pub fn quality(&self) -> &Arc<Quality> {
+        &self.quality
+    }
+
     /// The collector's own counters, as samples of the time given.
     #[must_use]
     pub fn metrics(&self, time_ms: i64) -> Vec<Sample> {
-        self.tally.samples(time_ms)
+        let mut samples = self.tally.samples(time_ms);
+        samples.extend(self.quality.samples(time_ms));
+        samples
     }
 
     /// The collector's own counters.
@@ -157,6 +170,7 @@ impl Collector {
         let handle = Handle {
             orders: sender,
             tally: Arc::default(),
+            quality: Arc::default(),
             targets: Arc::default(),
         };
         Self {
@@ -306,6 +320,10 @@ impl Running {
     }
 }
 
+fn target_labels(target: &Target) -> [(&str, &str); 2] {
+    [("job", &target.job), ("instance", &target.instance)]
+}
+
 fn target_key(url: &str) -> String {
     format!("target {url}")
 }
@@ -358,20 +376,27 @@ impl Shell {
             self.count(TICKS_SKIPPED, &labels, tick.skipped as f64);
             self.count(CLOCK_JUMPS, &labels, (ticker.jumps() - jumps) as f64);
             last_ms = tick.stamp_ms;
-            let (batch, back) = self.sample(job, tick.stamp_ms).await;
+            let (batch, back) = self.sample(job, &tick).await;
             let Some(back) = back else { return };
             job = back;
             self.send(kind, batch, &mut owed);
+        }
+        if let Job::Scrape(scraper) = &job {
+            for name in [GAPS, MISSED_SCRAPES, COMPLETENESS] {
+                let labels = target_labels(scraper.target());
+                self.handle.tally.remove(name, &labels);
+            }
         }
         let last = job.end(self.clock.wall_ms().max(last_ms.saturating_add(1)));
         self.send(kind, last, &mut owed);
     }
 
-    async fn sample(&self, job: Job, tick_ms: i64) -> (Batch, Option<Job>) {
+    async fn sample(&self, job: Job, tick: &Tick) -> (Batch, Option<Job>) {
+        let tick_ms = tick.stamp_ms;
         let begun = self.clock.monotonic();
         match job {
             Job::Scrape(mut scraper) => {
-                let batch = self.scrape(&mut scraper, tick_ms).await;
+                let batch = self.scrape(&mut scraper, tick).await;
                 (batch, Some(Job::Scrape(scraper)))
             }
             // The kernel may block a read (a dying disk): never on a thread of the runtime.
@@ -390,12 +415,17 @@ impl Shell {
         }
     }
 
-    async fn scrape(&self, scraper: &mut Scraper, tick_ms: i64) -> Batch {
+    async fn scrape(&self, scraper: &mut Scraper, tick: &Tick) -> Batch {
+        let tick_ms = tick.stamp_ms;
         let scrape = scraper.scrape(tick_ms).await;
+        self.complete(scraper, tick.skipped, scrape.error.is_none());
         let target = scraper.target();
         if let Some(error) = &scrape.error {
             let labels = [("job", target.job.as_str()), ("reason", error.reason())];
             self.count(SCRAPE_FAILURES, &labels, 1.0);
+            let (source, at_ms) = (target.url.clone(), self.clock.wall_ms());
+            let quality = &self.handle.quality;
+            quality.source("scrape", error.reason(), source, with_causes(error), at_ms);
         }
         let error = scrape.error.as_ref().map(with_causes);
         if let Some(status) = self.handle.lock().get_mut(&target.url) {
@@ -407,11 +437,22 @@ impl Shell {
         scrape.batch
     }
 
+    /// Counts what of a target was expected and did not come.
+    fn complete(&self, scraper: &mut Scraper, skipped: u64, answered: bool) {
+        let told = scraper.completeness.tick(skipped, answered);
+        let target = scraper.target();
+        let labels = target_labels(target);
+        self.count(GAPS, &labels, told.gaps as f64);
+        self.count(MISSED_SCRAPES, &labels, told.missed as f64);
+        self.handle.tally.set(COMPLETENESS, &labels, told.ratio);
+    }
+
     /// Hands a batch to the sink. Samples that it does not take are lost and counted; metadata is
     /// said only once, so it is `owed` and goes with the next batch.
     fn send(&self, kind: &'static str, mut batch: Batch, owed: &mut Vec<Metadata>) {
         let count = batch.samples.len() as f64;
         batch.metadata.splice(..0, owed.drain(..));
+        batch.door = kind;
         if batch.samples.is_empty() && batch.metadata.is_empty() {
             return;
         }

@@ -10,12 +10,16 @@
 //! | [`exposition`] | Prometheus and OpenMetrics text into samples, strictly |
 //! | [`receive`] | what senders push: remote write and the line formats, decoded within bounds |
 //! | [`spill`] | a bounded queue on the disk between collecting and sending |
+//! | [`quality`], [`quarantine`] | what came by each door and what became of it; what was refused, to be looked at |
 //! | [`tally`] | the collector's own counters |
 
 pub mod collector;
+mod completeness;
 pub mod exposition;
 pub mod host;
 pub mod process;
+pub mod quality;
+pub mod quarantine;
 pub mod receive;
 pub mod relabel;
 pub mod scrape;
@@ -28,6 +32,8 @@ pub use collector::{Collector, Config, Handle, TargetStatus};
 pub use exposition::{Exemplar, Exposition, Format, Limits, ParseError, ParsedSample, Parser};
 pub use host::{Host, HostConfig};
 pub use process::{Process, ProcessConfig};
+pub use quality::{Inspected, Quality};
+pub use quarantine::{Quarantine, Quarantined, Wanted};
 pub use relabel::{Rule, RuleConfig, relabel};
 pub use scrape::{Scrape, ScrapeError, Scraper, Target};
 pub use tally::Tally;

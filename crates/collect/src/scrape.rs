@@ -7,12 +7,13 @@
 
 mod fetch;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use model::{Batch, Clock, Labels, METRIC_NAME, Sample};
+use model::{Batch, Clock, Exemplar, Labels, METRIC_NAME, Sample};
 use thiserror::Error;
 
 use crate::{
+    completeness::Completeness,
     exposition::{Format, FormatError, Limits, ParseError, Parser},
     relabel::{Rule, relabel},
     stale::LastSeen,
@@ -188,6 +189,9 @@ pub struct Scraper {
     own: Labels,
     report: [Labels; 5],
     last: LastSeen,
+    pub(crate) completeness: Completeness,
+    /// Exemplars without a time, by slot of their series: labels and bits of the value.
+    told: BTreeMap<usize, (Labels, u64)>,
     body: Vec<u8>,
 }
 
@@ -211,6 +215,8 @@ impl Scraper {
             report: REPORT.map(|name| own.with(METRIC_NAME, name)),
             own,
             last: LastSeen::default(),
+            completeness: Completeness::default(),
+            told: BTreeMap::new(),
             body: Vec::new(),
             target,
             client,
@@ -295,7 +301,36 @@ impl Scraper {
             ));
         }
         batch.metadata.clone_from(&found.metadata);
+        self.exemplars(tick_ms, batch);
         Ok(())
+    }
+
+    /// Exemplars of the body just read. One without a time of its own is of this tick, and told
+    /// once: as long as the target repeats it, it is the same.
+    fn exemplars(&mut self, tick_ms: i64, batch: &mut Batch) {
+        let found = self.parser.found();
+        for exemplar in &found.exemplars {
+            let sample = &found.samples[exemplar.sample];
+            let Some(series) = &self.labels[sample.slot] else {
+                continue;
+            };
+            let told = &mut self.told;
+            let said = (exemplar.labels.clone(), exemplar.value.to_bits());
+            if exemplar.time_ms.is_none() && told.insert(sample.slot, said.clone()) == Some(said) {
+                continue;
+            }
+            let of_sample = sample.time_ms.filter(|_| self.target.honor_timestamps);
+            batch.exemplars.push(Exemplar {
+                series: series.clone(),
+                labels: exemplar.labels.clone(),
+                value: exemplar.value,
+                time_ms: exemplar.time_ms.or(of_sample).unwrap_or(tick_ms),
+            });
+        }
+        // Slots are used again for other series.
+        if self.told.len() > found.samples.len() {
+            self.told.clear();
+        }
     }
 }
 

@@ -22,6 +22,11 @@ impl Tally {
         self.lock().insert(series(name, labels), value);
     }
 
+    /// Forgets a series: what it counted is gone.
+    pub fn remove(&self, name: &str, labels: &[(&str, &str)]) {
+        self.lock().remove(&series(name, labels));
+    }
+
     /// The value of one series, if it was ever touched.
     #[must_use]
     pub fn get(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::{Batch, Digest, Labels, Matcher, Metadata, Series, Thinned, Windows};
+use crate::{Batch, Digest, Exemplar, Labels, Matcher, Metadata, Series, Thinned, Windows};
 
 /// When an append counts as done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -187,6 +187,17 @@ pub trait SeriesReader: Send + Sync {
 
     /// Values of one label over matching series, sorted, unique.
     fn label_values(&self, name: &str, query: &LabelQuery) -> Result<Vec<String>, ReadError>;
+
+    /// Exemplars of series for which one of the alternatives holds whole, from `from_ms` to
+    /// `to_ms` inclusive: in order of series, then of time. A reader that keeps none has none.
+    fn exemplars(
+        &self,
+        _any_of: &[Vec<Matcher>],
+        _from_ms: i64,
+        _to_ms: i64,
+    ) -> Result<Vec<Exemplar>, ReadError> {
+        Ok(Vec::new())
+    }
 
     /// What sources said of metric families: of one, or of all.
     fn metadata(&self, family: Option<&str>) -> Result<Vec<Metadata>, ReadError>;

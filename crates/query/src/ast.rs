@@ -539,6 +539,29 @@ impl Expr {
         }
     }
 
+    /// Every selector in the expression, from left to right. Linear, without recursion.
+    #[must_use]
+    pub fn selectors(&self) -> Vec<&VectorSelector> {
+        let (mut found, mut waiting) = (Vec::new(), vec![self]);
+        while let Some(expression) = waiting.pop() {
+            match expression {
+                Self::Number(_) | Self::Text(_) => {}
+                Self::Paren(paren) => waiting.push(&paren.inner),
+                Self::Unary(unary) => waiting.push(&unary.inner),
+                Self::Binary(binary) => waiting.extend([&binary.right, &binary.left]),
+                Self::Call(call) => waiting.extend(call.args.iter().rev()),
+                Self::Aggregate(aggregate) => {
+                    waiting.push(&aggregate.inner);
+                    waiting.extend(&aggregate.parameter);
+                }
+                Self::Vector(selector) => found.push(&**selector),
+                Self::Matrix(matrix) => found.push(&matrix.selector),
+                Self::Subquery(subquery) => waiting.push(&subquery.inner),
+            }
+        }
+        found
+    }
+
     /// Without the parentheses around it.
     #[must_use]
     pub fn unwrapped(&self) -> &Self {

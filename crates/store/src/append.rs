@@ -5,10 +5,14 @@ use std::{
     sync::{Arc, PoisonError, atomic::Ordering::Relaxed},
 };
 
-use model::{AppendError, Appended, Batch, Durability, Labels, Metadata, RejectReason, Value};
+use model::{
+    AppendError, Appended, Batch, Durability, Labels, Metadata, RejectReason, Value,
+    ports::REFUSED_MAX,
+};
 
 use crate::{
     disk::is_full,
+    head::Arrivals,
     log::{FRAME_HEAD, PAYLOAD_MAX, put_frame},
     record::Outgoing,
     registry::{NONE, Registry},
@@ -21,12 +25,17 @@ use crate::{
 struct Resolved {
     ids: Vec<u32>,
     rejected: Vec<(RejectReason, u64, Labels)>,
+    /// The first of them by place.
+    refused: Vec<(usize, RejectReason)>,
     /// The registry's evictions when the numbers were found.
     evictions: u64,
 }
 
 impl Resolved {
     fn reject(&mut self, reason: RejectReason, labels: &Labels) {
+        if self.refused.len() < REFUSED_MAX {
+            self.refused.push((self.ids.len(), reason));
+        }
         self.ids.push(NONE);
         match self.rejected.iter_mut().find(|(r, ..)| *r == reason) {
             Some((_, n, _)) => *n += 1,
@@ -42,25 +51,46 @@ impl Core {
         durability: Durability,
     ) -> Result<Appended, AppendError> {
         self.check_ready()?;
-        let (resolved, ticket) = loop {
+        let (resolved, ticket, arrivals) = loop {
             let resolved = self.resolve(batch);
-            if let Some(ticket) = self.write(batch, &resolved)? {
-                break (resolved, ticket);
+            if let Some((ticket, arrivals)) = self.write(batch, &resolved)? {
+                break (resolved, ticket, arrivals);
             }
         };
+        let (exemplars, with_exemplars) = self.append_exemplars(batch)?;
         if durability == Durability::Sync {
-            self.sync_to(ticket)?;
+            self.sync_to(ticket.max(with_exemplars))?;
         }
         self.relieve();
         let refused = resolved.rejected.iter().map(|(_, n, _)| n).sum::<u64>();
         let stored = batch.samples.len() as u64 - refused;
+        self.publish(batch, &resolved);
         count(&self.counters.appended, stored);
         count(&self.counters.rejected, refused);
         Ok(Appended {
             stored,
             rejected: resolved.rejected,
-            ..Appended::default()
+            refused: resolved.refused,
+            out_of_order: arrivals.late,
+            repeated: arrivals.repeated,
+            exemplars,
         })
+    }
+
+    /// Shows what was stored to whoever subscribes.
+    fn publish(&self, batch: &Batch, resolved: &Resolved) {
+        let kept = || batch.samples.iter().zip(&resolved.ids);
+        let kept = || kept().filter(|(_, id)| **id != NONE);
+        let points = kept().count();
+        if points == 0 && batch.metadata.is_empty() {
+            return;
+        }
+        self.feed.publish(points, self.clock.wall_ms(), || Batch {
+            samples: kept().map(|(sample, _)| sample.clone()).collect(),
+            metadata: batch.metadata.clone(),
+            door: batch.door,
+            ..Batch::default()
+        });
     }
 
     fn check_ready(&self) -> Result<(), AppendError> {
@@ -126,8 +156,13 @@ impl Core {
         }
     }
 
-    /// Writes the log and memory; the ticket of the record, or `None` if the numbers are stale.
-    fn write(&self, batch: &Batch, resolved: &Resolved) -> Result<Option<u64>, AppendError> {
+    /// Writes the log and memory; the ticket of the record and what was not in order, or `None` if
+    /// the numbers are stale.
+    fn write(
+        &self,
+        batch: &Batch,
+        resolved: &Resolved,
+    ) -> Result<Option<(u64, Arrivals)>, AppendError> {
         let mut writer = lock(&self.writer);
         // Closing and failing happen under this lock: look again.
         self.check_writable()?;
@@ -138,15 +173,15 @@ impl Core {
         let metadata = self.fresh_metadata(batch);
         let record = outgoing(batch, resolved, &registry, &metadata, writer.segment.number);
         if record.floats.is_empty() && record.histograms.is_empty() && metadata.is_empty() {
-            return Ok(Some(writer.written));
+            return Ok(Some((writer.written, Arrivals::default())));
         }
         self.log(&mut writer, &record)?;
         self.remember_metadata(metadata);
-        self.add_to_head(&mut writer, record);
-        Ok(Some(writer.written))
+        let arrivals = self.add_to_head(&mut writer, record);
+        Ok(Some((writer.written, arrivals)))
     }
 
-    fn check_writable(&self) -> Result<(), AppendError> {
+    pub(crate) fn check_writable(&self) -> Result<(), AppendError> {
         if self.closed.load(Relaxed) {
             return Err(AppendError::Closed);
         }
@@ -158,9 +193,18 @@ impl Core {
     }
 
     fn log(&self, writer: &mut Writer, record: &Outgoing<'_>) -> Result<(), AppendError> {
+        self.log_payload(writer, |out| record.encode(out))
+    }
+
+    /// Writes one record.
+    pub(crate) fn log_payload(
+        &self,
+        writer: &mut Writer,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), AppendError> {
         let mut buffer = std::mem::take(&mut writer.buffer);
         buffer.clear();
-        put_frame(&mut buffer, |out| record.encode(out));
+        put_frame(&mut buffer, encode);
         let written = if buffer.len() > PAYLOAD_MAX + FRAME_HEAD {
             return Err(AppendError::Io {
                 operation: "append a batch of more than 256 MiB".into(),
@@ -190,7 +234,7 @@ impl Core {
         }
     }
 
-    fn add_to_head(&self, writer: &mut Writer, record: Outgoing<'_>) {
+    fn add_to_head(&self, writer: &mut Writer, record: Outgoing<'_>) -> Arrivals {
         writer.head_samples += (record.floats.len() + record.histograms.len()) as u64;
         let newest = record.floats.iter().map(|(_, t, _)| *t);
         let newest = newest
@@ -209,7 +253,7 @@ impl Core {
             .map(|(id, t, h)| (id, t, Value::Histogram(h)));
         let samples = floats.chain(histograms);
         self.head
-            .append(samples, self.config.chunk_samples, writer.generation);
+            .append(samples, self.config.chunk_samples, writer.generation)
     }
 
     /// Metadata that says something new.

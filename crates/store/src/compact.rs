@@ -149,6 +149,7 @@ impl Core {
         writer.generation += 1;
         let samples = std::mem::take(&mut writer.head_samples);
         writer.oldest = None;
+        self.carry_exemplars(writer);
         let mut view = lock(&self.view);
         let frozen = Arc::new(self.head.freeze(writer.generation, floor, samples));
         let mut frozen_ones = view.frozen.clone();
@@ -164,7 +165,9 @@ impl Core {
             .registry
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        registry.evict(self.config.idle_flushes, &|id| frozen.series(id).is_some());
+        if registry.evict(self.config.idle_flushes, &|id| frozen.series(id).is_some()) > 0 {
+            registry.recount(&self.config);
+        }
     }
 
     /// Writes frozen memory to parts, oldest first.

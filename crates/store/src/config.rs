@@ -33,6 +33,13 @@ pub struct Config {
     pub block_samples: usize,
     /// Active series; beyond it only new series are refused.
     pub series_max: usize,
+    /// Active series of one metric name; beyond it only new series of that metric are refused.
+    pub series_max_per_metric: usize,
+    /// Distinct values one label may have among active series; beyond it only series that would
+    /// bring another value are refused.
+    pub label_values_max: usize,
+    /// Further limits, by selector or label.
+    pub series_limits: Vec<crate::limits::SeriesLimit>,
     /// Labels a series may have.
     pub labels_max: usize,
     /// Bytes of a label's name.
@@ -52,6 +59,10 @@ pub struct Config {
     pub merge_width: usize,
     /// Memory for the indexes of parts that queries touched; those of old parts go first. Bytes.
     pub index_cache_bytes: usize,
+    /// What is kept of exemplars.
+    pub exemplars: crate::exemplars::ExemplarLimits,
+    /// What the change feed keeps for subscribers that lag.
+    pub feed: crate::feed::FeedLimits,
     /// Run sync, flush, merge and retention on threads of the store's own. Without them the
     /// owner calls [`crate::Store::maintain`]: simulations do.
     pub background: bool,
@@ -72,6 +83,9 @@ impl Default for Config {
             chunk_samples: 256,
             block_samples: 2048,
             series_max: 1_000_000,
+            series_max_per_metric: usize::MAX,
+            label_values_max: usize::MAX,
+            series_limits: Vec::new(),
             labels_max: 40,
             label_name_bytes_max: 256,
             label_value_bytes_max: 4096,
@@ -81,6 +95,8 @@ impl Default for Config {
             probe_every: Duration::from_secs(1),
             merge_width: 6,
             index_cache_bytes: 128 << 20,
+            exemplars: crate::exemplars::ExemplarLimits::default(),
+            feed: crate::feed::FeedLimits::default(),
             background: true,
         }
     }

@@ -4,7 +4,10 @@
 //! Series are kept in blocks of 1,024 consecutive numbers with a lock each: appenders and readers
 //! meet only within a block. Freezing moves all samples out at once, under a new generation.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::{
+    cmp::Ordering,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+};
 
 use model::Value;
 
@@ -17,6 +20,24 @@ use crate::{
 const BLOCK_SERIES: u32 = 1024;
 /// Late samples a series gathers before they are compressed.
 const LATE_MAX: usize = 128;
+
+/// When a sample came, by the series' own time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Arrival {
+    InOrder,
+    /// At the time of the newest.
+    Repeat,
+    /// Before the newest.
+    Late,
+}
+
+/// Samples that did not come in order, as far as memory knows: after a flush each series begins
+/// anew.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Arrivals {
+    pub(crate) repeated: u64,
+    pub(crate) late: u64,
+}
 
 /// One series' samples in memory.
 #[derive(Debug, Default)]
@@ -48,8 +69,14 @@ impl SeriesData {
         (!self.is_empty()).then_some((self.first_ms, self.last_ms))
     }
 
-    fn push(&mut self, time_ms: i64, value: &Value, chunk_samples: usize) {
+    fn push(&mut self, time_ms: i64, value: &Value, chunk_samples: usize) -> Arrival {
         let first = self.is_empty();
+        let arrival = match time_ms.cmp(&self.last_ms) {
+            _ if first => Arrival::InOrder,
+            Ordering::Greater => Arrival::InOrder,
+            Ordering::Equal => Arrival::Repeat,
+            Ordering::Less => Arrival::Late,
+        };
         match value {
             Value::Float(float) if first || time_ms > self.last_ms => {
                 self.open.push(time_ms, *float);
@@ -71,6 +98,7 @@ impl SeriesData {
         } else {
             self.first_ms.min(time_ms)
         };
+        arrival
     }
 
     fn seal(&mut self) {
@@ -185,7 +213,8 @@ impl Head {
         samples: impl Iterator<Item = (u32, i64, Value)>,
         chunk_samples: usize,
         generation: u64,
-    ) {
+    ) -> Arrivals {
+        let mut arrivals = Arrivals::default();
         let mut samples = samples.peekable();
         while let Some((first, ..)) = samples.peek() {
             // Neighbours in a batch are mostly neighbours in number: one lock for all of them.
@@ -195,9 +224,14 @@ impl Head {
             while let Some((id, time_ms, value)) =
                 samples.next_if(|(id, ..)| id / BLOCK_SERIES == index)
             {
-                block.data(id).push(time_ms, &value, chunk_samples);
+                match block.data(id).push(time_ms, &value, chunk_samples) {
+                    Arrival::InOrder => {}
+                    Arrival::Repeat => arrivals.repeated += 1,
+                    Arrival::Late => arrivals.late += 1,
+                }
             }
         }
+        arrivals
     }
 
     fn block(&self, index: usize, generation: u64) -> Arc<Mutex<Block>> {

@@ -156,6 +156,20 @@ impl LabelsIndex {
             .map_or(0, Vec::len)
     }
 
+    /// Distinct values of a label.
+    pub(crate) fn value_count(&self, name: &str) -> usize {
+        self.names.get(name).map_or(0, BTreeMap::len)
+    }
+
+    /// Every pair with the length of its list, in order.
+    pub(crate) fn each_pair(&self, tell: &mut dyn FnMut(&str, &str, usize)) {
+        for (name, values) in &self.names {
+            for (value, list) in values {
+                tell(name, value, list.len());
+            }
+        }
+    }
+
     pub(crate) fn lookup(&self, name: &str, value: &str) -> Vec<u32> {
         self.names
             .get(name)

@@ -5,7 +5,10 @@
 //! | file | |
 //! |---|---|
 //! | `store` | open, append, select, flush, close |
+//! | `exemplars` | the newest examples behind samples |
+//! | `feed` | what was just written, shown to subscribers |
 //! | `append`, `registry` | a batch's way in: series numbers, limits, log, memory |
+//! | `limits` | which new series are kept out, and who made them |
 //! | `record`, `log`, `wal`, `sync`, `recover` | the log that makes an acknowledgement true |
 //! | `head`, `chunk` | the recent window in memory, and the codecs |
 //! | `part`, `manifest` | immutable day parts with their own index, and which are live |
@@ -32,8 +35,11 @@ mod config;
 mod delete;
 mod digest;
 mod disk;
+mod exemplars;
+mod feed;
 mod head;
 mod labels_index;
+mod limits;
 mod log;
 mod manifest;
 mod mend;
@@ -62,6 +68,9 @@ pub use check::{Checked, Fault, Loss, check};
 pub use config::Config;
 pub use delete::DeleteError;
 pub use disk::{Disk, ReadFile, RealDisk, Taken, WriteFile};
+pub use exemplars::ExemplarLimits;
+pub use feed::{Delivery, Feed, FeedLimits, FeedStats, NotAPosition, Position, Subscription};
+pub use limits::{Cardinality, SeriesLimit};
 pub use read_only::ReadOnlyDisk;
 pub use repair::{Action, Repaired, repair};
 pub use stats::{State, Stats};

@@ -5,10 +5,11 @@
 
 use std::sync::Arc;
 
-use model::{Histogram, Labels, Metadata, MetricType};
+use model::{Exemplar, Histogram, Labels, Metadata, MetricType};
 
 use crate::{
     chunk::{Effort, histograms},
+    exemplars::{self, EXEMPLARS},
     varint::{Reader, put_bytes, put_f64, put_i64, put_u64},
 };
 
@@ -31,6 +32,8 @@ pub(crate) struct Incoming {
     pub(crate) metadata: Vec<Metadata>,
     pub(crate) floats: Vec<(u32, i64, f64)>,
     pub(crate) histograms: Vec<(u32, i64, Arc<Histogram>)>,
+    /// From a record of their own.
+    pub(crate) exemplars: Vec<Exemplar>,
 }
 
 impl Outgoing<'_> {
@@ -80,8 +83,13 @@ impl Incoming {
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
         let mut record = Self::default();
-        if reader.u8()? != BATCH {
-            return None;
+        match reader.u8()? {
+            BATCH => {}
+            EXEMPLARS => {
+                record.exemplars = exemplars::decode(&mut reader)?;
+                return Some(record);
+            }
+            _ => return None,
         }
         for _ in 0..reader.count()? {
             let id = reader.u32()?;

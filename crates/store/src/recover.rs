@@ -13,7 +13,9 @@ use std::{
 use model::{Metadata, Value};
 
 use crate::{
+    config::Config,
     disk::{Disk, WriteFile, is_full},
+    exemplars::Exemplars,
     head::Head,
     manifest::{self, Contents, Manifest},
     part::{
@@ -205,6 +207,7 @@ pub(crate) struct Replay {
     pub(crate) registry: Registry,
     pub(crate) head: Head,
     pub(crate) metadata: BTreeMap<String, Metadata>,
+    pub(crate) exemplars: Exemplars,
     pub(crate) samples: u64,
     /// Bytes of log read.
     pub(crate) bytes: u64,
@@ -212,9 +215,10 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
-    pub(crate) fn new(chunk_samples: usize, counters: Counters) -> Self {
+    pub(crate) fn new(config: &Config, counters: Counters) -> Self {
         Self {
-            chunk_samples,
+            chunk_samples: config.chunk_samples,
+            exemplars: Exemplars::new(config.exemplars),
             counters,
             registry: Registry::new(),
             head: Head::default(),
@@ -246,6 +250,7 @@ impl Replay {
             };
             ids.insert(*id, today);
         }
+        self.exemplars.replay(record.exemplars);
         for metadata in record.metadata {
             self.metadata.insert(metadata.family.clone(), metadata);
         }

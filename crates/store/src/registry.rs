@@ -13,6 +13,7 @@ use rustc_hash::FxSeededState;
 use crate::{
     config::Config,
     labels_index::{LabelsIndex, Postings},
+    limits::{self, Attribution, Cardinality},
 };
 
 /// No series.
@@ -38,6 +39,7 @@ pub(crate) struct Registry {
     slots: Vec<Slot>,
     free: Vec<u32>,
     index: LabelsIndex,
+    attribution: Attribution,
     /// Rises when numbers are given back: numbers looked up before may mean others now.
     pub(crate) evictions: u64,
 }
@@ -51,6 +53,7 @@ impl Registry {
             slots: Vec::new(),
             free: Vec::new(),
             index: LabelsIndex::default(),
+            attribution: Attribution::default(),
             evictions: 0,
         }
     }
@@ -88,10 +91,38 @@ impl Registry {
             return Ok(*id);
         }
         check(labels, config)?;
-        if self.len() >= config.series_max {
-            return Err(RejectReason::SeriesLimit);
+        if let Err(refusal) = limits::admit(self, &self.attribution, labels, config) {
+            self.attribution.refused(&refusal);
+            return Err(refusal.reason);
         }
+        self.attribution.created(labels, config);
         Ok(self.add(labels))
+    }
+
+    /// Active series with this pair.
+    pub(crate) fn size_of(&self, name: &str, value: &str) -> usize {
+        self.index.size(name, value)
+    }
+
+    /// Distinct values of a label among active series.
+    pub(crate) fn values_of(&self, name: &str) -> usize {
+        self.index.value_count(name)
+    }
+
+    /// Every pair with how many active series have it, in order.
+    pub(crate) fn each_pair(&self, tell: &mut dyn FnMut(&str, &str, usize)) {
+        self.index.each_pair(tell);
+    }
+
+    /// Counts the series of the limits anew.
+    pub(crate) fn recount(&mut self, config: &Config) {
+        let active = self.slots.iter().filter_map(|slot| slot.labels.clone());
+        self.attribution.recount(active, config);
+    }
+
+    /// Who has the series.
+    pub(crate) fn cardinality(&self, limit: usize) -> Cardinality {
+        limits::survey(self, &self.attribution, limit)
     }
 
     /// A number for a label set that has none.

@@ -37,6 +37,10 @@ pub struct Stats {
     pub appended: u64,
     /// Samples refused, for any reason.
     pub rejected: u64,
+    /// Exemplars stored, repeats included.
+    pub exemplars: u64,
+    /// Exemplars in memory.
+    pub exemplars_kept: u64,
     /// Log tails cut off at opening: torn or corrupt.
     pub wal_truncated: u64,
     /// Bytes of those tails.
@@ -84,6 +88,7 @@ pub struct Stats {
 pub(crate) struct Counters {
     pub(crate) appended: AtomicU64,
     pub(crate) rejected: AtomicU64,
+    pub(crate) exemplars: AtomicU64,
     pub(crate) wal_truncated: AtomicU64,
     pub(crate) wal_truncated_bytes: AtomicU64,
     pub(crate) wal_skipped: AtomicU64,

@@ -14,8 +14,8 @@ use std::{
 };
 
 use model::{
-    AppendError, Appended, Batch, Clock, DigestIter, Durability, LabelQuery, Labels, Matcher,
-    Metadata, ReadError, SampleSink, Selection, SeriesIter, SeriesReader, Thinned, Windows,
+    AppendError, Appended, Batch, Clock, DigestIter, Durability, Exemplar, LabelQuery, Labels,
+    Matcher, Metadata, ReadError, SampleSink, Selection, SeriesIter, SeriesReader, Thinned, Windows,
 };
 use thiserror::Error;
 
@@ -26,7 +26,10 @@ use crate::{
     config::Config,
     delete::DeleteError,
     disk::{Disk, RealDisk},
+    exemplars::Exemplars,
+    feed::Feed,
     head::{Frozen, Head},
+    limits::Cardinality,
     part::reader::Part,
     read_only::ReadOnlyDisk,
     recover::{Found, NoFile, Replay, cannot, unless_full},
@@ -78,8 +81,11 @@ pub(crate) struct Core {
     pub(crate) metadata: Mutex<BTreeMap<String, Metadata>>,
     /// Blocks found bad, by part and position, with what is wrong.
     pub(crate) quarantined: Mutex<Quarantined>,
+    /// Taken after the lock of the log.
+    pub(crate) exemplars: Mutex<Exemplars>,
     /// Newest time of any sample stored; `i64::MIN` when there is none.
     pub(crate) newest_ms: AtomicI64,
+    pub(crate) feed: Feed,
     pub(crate) closed: AtomicBool,
     state: AtomicU8,
     wake: (Mutex<()>, Condvar),
@@ -231,7 +237,13 @@ impl Store {
             // A worker that panicked has said so; there is nothing left to stop.
             drop(worker.join());
         }
+        self.core.feed.close();
         self.core.sync()
+    }
+
+    /// What is written from now on: see [`Feed::subscribe`].
+    pub fn feed(&self) -> &Feed {
+        &self.core.feed
     }
 
     /// What can be said of the floats of each matching series in the range, from block headers
@@ -243,6 +255,20 @@ impl Store {
     /// Counters and sizes.
     pub fn stats(&self) -> Stats {
         self.core.stats()
+    }
+
+    /// Who has the active series, `limit` names a list; walks all label pairs.
+    pub fn cardinality(&self, limit: usize) -> Cardinality {
+        let registry = self.core.registry.read();
+        registry
+            .unwrap_or_else(PoisonError::into_inner)
+            .cardinality(limit)
+    }
+
+    /// Times of the first and last sample that can be found, ms; `None` when there is none.
+    pub fn newest_ms(&self) -> Option<i64> {
+        let newest = self.core.newest_ms.load(Relaxed);
+        (newest != i64::MIN).then_some(newest)
     }
 
     /// Memory held by samples of the head, bytes; walks all series.
@@ -294,6 +320,15 @@ impl SeriesReader for Store {
         self.core.label_values(name, query)
     }
 
+    fn exemplars(
+        &self,
+        any_of: &[Vec<Matcher>],
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<Vec<Exemplar>, ReadError> {
+        Ok(self.core.select_exemplars(any_of, from_ms, to_ms))
+    }
+
     fn metadata(&self, family: Option<&str>) -> Result<Vec<Metadata>, ReadError> {
         let known = lock(&self.core.metadata);
         Ok(match family {
@@ -309,7 +344,7 @@ impl Core {
         let files = disk.list().map_err(cannot("list the store's directory"))?;
         let found = Found::new(&*disk, &files, &counters)?;
         let (floor, next_part) = (found.contents.wal_floor, found.next_part);
-        let mut replay = Replay::new(config.chunk_samples, counters);
+        let mut replay = Replay::new(&config, counters);
         replay.metadata = found.contents.metadata.clone();
         replay.newest_ms = found
             .parts
@@ -323,6 +358,7 @@ impl Core {
         for segment in &segments {
             replay.segment(&*disk, *segment)?;
         }
+        replay.registry.recount(&config);
         let settled = found.settle(&*disk, &files)?;
         let number = segments.last().map_or(floor.max(1), |last| last + 1);
         let segment = unless_full(Segment::create(&*disk, number), "create a log segment")?;
@@ -364,6 +400,7 @@ impl Core {
         };
         let core = Self {
             disk,
+            feed: Feed::new(config.feed, clock.wall_ms()),
             config,
             clock,
             counters: replay.counters,
@@ -381,6 +418,7 @@ impl Core {
             view: Mutex::new(Arc::new(view)),
             metadata: Mutex::new(replay.metadata),
             quarantined: Mutex::default(),
+            exemplars: Mutex::new(replay.exemplars),
             newest_ms: AtomicI64::new(replay.newest_ms),
             closed: AtomicBool::new(false),
             state: AtomicU8::new(State::Healthy as u8),
@@ -552,6 +590,8 @@ impl Core {
             index_bytes: view.parts.iter().map(|p| p.bytes() - columns(p)).sum(),
             appended: read(&c.appended),
             rejected: read(&c.rejected),
+            exemplars: read(&c.exemplars),
+            exemplars_kept: lock(&self.exemplars).len() as u64,
             wal_truncated: read(&c.wal_truncated),
             wal_truncated_bytes: read(&c.wal_truncated_bytes),
             wal_skipped: read(&c.wal_skipped),

@@ -13,6 +13,7 @@ mod demo;
 mod disk;
 mod doors;
 mod keep;
+mod quality;
 mod refusals;
 mod remote;
 mod serve;

@@ -76,6 +76,7 @@ async fn samples_this_host_and_itself_within_seconds() {
 async fn its_own_metrics_are_exposition_text() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), "").await;
+    server.answered("node_load1").await;
     let metrics = server.http.get("/metrics").await;
     assert_eq!(metrics.status, 200);
     assert!(

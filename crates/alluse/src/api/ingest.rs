@@ -1,5 +1,5 @@
-//! Samples pushed to the server: remote write 1.0 and 2.0, OTLP, InfluxDB lines, JSON lines, CSV. Stored first, then shown to the
-//! analysis; the reply says exactly what was stored.
+//! Samples pushed to the server: remote write 1.0 and 2.0, OTLP, InfluxDB lines, JSON lines, CSV. The
+//! reply says exactly what was stored.
 
 use std::sync::Arc;
 
@@ -12,14 +12,11 @@ use axum::{
     routing::post,
 };
 use collect::receive::{Reply, Request};
-use model::{AppendError, Appended, Batch, Clock, Durability, SampleSink};
+use model::{Clock, Durability, SampleSink};
 use tokio::sync::Semaphore;
 
 use super::{App, problem::ApiError};
-use crate::{
-    config,
-    mailbox::{Mail, Mailbox},
-};
+use crate::config;
 
 /// `POST /api/v1/write`
 pub(super) async fn remote_write(
@@ -209,28 +206,4 @@ fn written(reply: Reply) -> Response {
         }
     }
     response
-}
-
-/// The store, with the analysis listening: what was stored is shown to it as well.
-#[derive(Clone)]
-pub(crate) struct PushSink {
-    pub(crate) store: Arc<dyn SampleSink>,
-    pub(crate) mailbox: Mailbox,
-}
-
-impl std::fmt::Debug for PushSink {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("PushSink")
-    }
-}
-
-impl SampleSink for PushSink {
-    fn append(&self, batch: &Batch, durability: Durability) -> Result<Appended, AppendError> {
-        let appended = self.store.append(batch, durability)?;
-        // The analysis is best effort: a flood of samples must not wait for it.
-        if !self.mailbox.offer(Mail::Stored(batch.clone())) {
-            tracing::debug!(samples = batch.samples.len(), "stored, and not analyzed");
-        }
-        Ok(appended)
-    }
 }

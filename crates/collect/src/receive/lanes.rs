@@ -4,7 +4,7 @@
 //! warm, and each parallel request beyond it uses the next. Only when all are busy does one wait.
 
 use std::sync::{
-    Mutex, MutexGuard, PoisonError, TryLockError,
+    Arc, Mutex, MutexGuard, PoisonError, TryLockError,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -12,6 +12,7 @@ use super::{
     Limits, Received, Refusal,
     intake::{Intake, Memory, Stop},
 };
+use crate::quality::Quality;
 
 /// Lanes, if nobody says otherwise: more requests than this are rarely decoded at once.
 const LANES: usize = 4;
@@ -30,6 +31,7 @@ pub struct Receiver {
     limits: Limits,
     lanes: Vec<Mutex<Lane>>,
     epoch: AtomicU64,
+    quality: Option<Arc<Quality>>,
 }
 
 impl Default for Receiver {
@@ -50,7 +52,15 @@ impl Receiver {
             limits,
             lanes: (0..LANES).map(|_| Mutex::new(lane())).collect(),
             epoch: AtomicU64::new(0),
+            quality: None,
         }
+    }
+
+    /// Tells `quality` of everything that is refused.
+    #[must_use]
+    pub fn inspected(mut self, quality: Arc<Quality>) -> Self {
+        self.quality = Some(quality);
+        self
     }
 
     /// Its limits.
@@ -65,9 +75,11 @@ impl Receiver {
         self.epoch.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Runs a decoder with a lane's buffer and memory.
+    /// Runs a decoder with a lane's buffer and memory; what it read came by `door`.
     pub(super) fn decode(
         &self,
+        door: &'static str,
+        now_ms: i64,
         unpack_and_read: impl FnOnce(&mut Vec<u8>, &mut Intake<'_>) -> Result<(), Failed>,
     ) -> Result<Received, Refusal> {
         let mut lane = self.lane();
@@ -75,12 +87,21 @@ impl Receiver {
         memory.catch_up(self.epoch.load(Ordering::Relaxed));
         let mut intake = Intake::new(memory, &self.limits);
         let read = unpack_and_read(buffer, &mut intake);
-        let received = intake.received;
+        let mut received = intake.received;
+        received.batch.door = door;
         buffer.clear();
         buffer.shrink_to(BUFFER_KEPT_BYTES);
         match read {
-            Ok(()) => Ok(received),
+            Ok(()) => {
+                if let Some(quality) = &self.quality {
+                    quality.faults(door, &received.rejected, now_ms);
+                }
+                Ok(received)
+            }
             Err(Failed(refusal)) => {
+                if let Some(quality) = &self.quality {
+                    quality.body(door, &refusal, now_ms);
+                }
                 self.forget_metadata();
                 Err(refusal)
             }

@@ -3,7 +3,7 @@
 //! Data points become Prometheus series: see [`translate`]. The rule for partial success is the
 //! opposite of remote write's: 200 with `partial_success`, and only 429, 502, 503 and 504 ask for
 //! a repeat. Errors carry a `google.rpc.Status`; replies are in the request's encoding.
-//! Exemplars are not read. Spec: <https://opentelemetry.io/docs/specs/otlp/#otlphttp>.
+//! Exemplars are best effort. Spec: <https://opentelemetry.io/docs/specs/otlp/#otlphttp>.
 
 mod json;
 pub mod names;
@@ -53,7 +53,7 @@ impl Receiver {
     /// Decodes an OTLP request. `rejected.samples` counts data points.
     pub fn otlp(&self, request: &Request<'_>) -> Result<Received, Refusal> {
         let format = Format::from_content_type(request.content_type)?;
-        self.decode(|buffer, intake| {
+        self.decode("otlp", request.now_ms, |buffer, intake| {
             let body = encoding::unpack(request, self.limits(), buffer)?;
             match format {
                 Format::Protobuf => protobuf::read(body, intake).map_err(Failed::from),

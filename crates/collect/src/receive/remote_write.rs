@@ -100,7 +100,7 @@ impl Receiver {
     }
 
     fn message(&self, message: Message, request: &Request<'_>) -> Result<Received, Refusal> {
-        self.decode(|buffer, intake| {
+        self.decode("remote_write", request.now_ms, |buffer, intake| {
             encoding::unpack_snappy(request, self.limits(), buffer)?;
             match message {
                 Message::V1 => v1::read(buffer, intake).map_err(Failed::from),

@@ -30,6 +30,7 @@ impl SampleSink for Sink {
         let refused = batch.samples.iter().filter(refused).count() as u64;
         let mut appended = Appended {
             stored: batch.samples.len() as u64 - refused,
+            exemplars: batch.exemplars.len() as u64,
             ..Appended::default()
         };
         if refused > 0 {

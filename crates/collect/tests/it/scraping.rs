@@ -332,3 +332,38 @@ async fn gzip_is_unpacked_within_the_limit() {
             .contains(&("accept-encoding".into(), "gzip".into()))
     );
 }
+
+#[tokio::test]
+async fn exemplars_come_along_and_one_without_a_time_is_told_once() {
+    let (url, script) = server().await;
+    let mut scraper = scraper(Target::new("j", url));
+    let body = |value: f64| {
+        format!(
+            "# TYPE a counter\na_total 1 # {{trace_id=\"x\"}} {value}\n\
+             # TYPE b counter\nb_total 1 # {{trace_id=\"y\"}} 2 1.5\n# EOF\n"
+        )
+    };
+    let mut told = Vec::new();
+    for (tick_ms, value) in [(1_000, 1.0), (2_000, 1.0), (3_000, 3.0)] {
+        says(&script, OPENMETRICS, &body(value));
+        let scrape = scraper.scrape(tick_ms).await;
+        assert!(scrape.error.is_none(), "{:?}", scrape.error);
+        let exemplars = scrape.batch.exemplars.into_iter();
+        told.extend(exemplars.map(|e| {
+            assert_eq!(e.series.get("job"), Some("j"));
+            let trace = e.labels.get("trace_id").unwrap().to_owned();
+            (trace, e.value, e.time_ms)
+        }));
+    }
+    let is = |trace: &str, value, time_ms| (trace.to_owned(), value, time_ms);
+    let y = is("y", 2.0, 1_500);
+    // The store knows that y is the same; x would look new each time.
+    let expected = [
+        is("x", 1.0, 1_000),
+        y.clone(),
+        y.clone(),
+        is("x", 3.0, 3_000),
+        y,
+    ];
+    assert_eq!(told, expected);
+}

@@ -8,6 +8,7 @@ mod crash;
 mod damage;
 mod delete;
 mod golden;
+mod intake;
 mod model;
 mod rollups;
 mod sim_disk;

@@ -70,6 +70,22 @@ pub(super) struct Point {
     pub(super) positive: Buckets,
     pub(super) negative: Buckets,
     pub(super) quantile_values: Vec<Quantile>,
+    pub(super) exemplars: Vec<Example>,
+}
+
+/// An exemplar; its trace and span are hexadecimal already.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Example {
+    pub(super) filtered_attributes: Vec<Attribute>,
+    #[serde(deserialize_with = "json::uint64")]
+    pub(super) time_unix_nano: u64,
+    #[serde(deserialize_with = "json::optional_double")]
+    pub(super) as_double: Option<f64>,
+    #[serde(deserialize_with = "json::optional_int64")]
+    pub(super) as_int: Option<i64>,
+    pub(super) span_id: String,
+    pub(super) trace_id: String,
 }
 
 /// Buckets of an exponential histogram: bucket `i` covers `(base^(offset+i), base^(offset+i+1)]`.

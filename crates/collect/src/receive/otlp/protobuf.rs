@@ -7,7 +7,7 @@ use super::{
         intake::{Intake, Stop},
         protobuf::{Fields, Malformed, Value},
     },
-    point::{Attribute, Buckets, CUMULATIVE, Header, Kind, Point, Quantile},
+    point::{Attribute, Buckets, CUMULATIVE, Example, Header, Kind, Point, Quantile},
     translate::Translator,
 };
 
@@ -143,6 +143,7 @@ fn number_field(
 ) -> Result<(), Stop> {
     match number {
         4 => (point.as_double, point.as_int) = (Some(field.double()?), None),
+        5 => push_example(&mut point.exemplars, field, intake)?,
         6 => (point.as_int, point.as_double) = (Some(field.fixed64()?.cast_signed()), None),
         7 => push_attribute(&mut point.attributes, field, intake)?,
         8 => point.flags = field.uint32()?,
@@ -168,6 +169,7 @@ fn histogram_field(
             point.explicit_bounds.push(f64::from_bits(bits));
             intake.charge(size_of::<f64>())
         })?,
+        8 => push_example(&mut point.exemplars, field, intake)?,
         9 => push_attribute(&mut point.attributes, field, intake)?,
         10 => point.flags = field.uint32()?,
         _ => {}
@@ -190,6 +192,7 @@ fn exponential_field(
         8 => point.positive = buckets(field, intake)?,
         9 => point.negative = buckets(field, intake)?,
         10 => point.flags = field.uint32()?,
+        11 => push_example(&mut point.exemplars, field, intake)?,
         14 => point.zero_threshold = field.double()?,
         _ => {}
     }
@@ -243,6 +246,29 @@ fn quantile(field: Value<'_>) -> Result<Quantile, Malformed> {
         }
     }
     Ok(quantile)
+}
+
+fn push_example(
+    into: &mut Vec<Example>,
+    field: Value<'_>,
+    intake: &mut Intake<'_>,
+) -> Result<(), Stop> {
+    intake.charge(size_of::<Example>())?;
+    let mut example = Example::default();
+    let mut fields = field.message()?;
+    while let Some((number, field)) = fields.next()? {
+        match number {
+            2 => example.time_unix_nano = field.fixed64()?,
+            3 => (example.as_double, example.as_int) = (Some(field.double()?), None),
+            4 => example.span_id = bytes_text(field.bytes()?),
+            5 => example.trace_id = bytes_text(field.bytes()?),
+            6 => (example.as_int, example.as_double) = (Some(field.fixed64()?.cast_signed()), None),
+            7 => push_attribute(&mut example.filtered_attributes, field, intake)?,
+            _ => {}
+        }
+    }
+    into.push(example);
+    Ok(())
 }
 
 fn push_attribute(

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{Histogram, Labels, METRIC_NAME, Metadata, MetricType, Span, stale_nan};
+use model::{Exemplar, Histogram, Labels, METRIC_NAME, Metadata, MetricType, Span, stale_nan};
 
 use super::{
     super::{
@@ -190,8 +190,9 @@ impl<'i, 'm> Translator<'i, 'm> {
         };
         let labels = self.labels(name, &pairs, None)?;
         let value = if is_stale(point) { stale_nan() } else { value };
-        self.intake.float(labels, time_ms, value)?;
-        Ok(self.intake.start(start_ms(point))?)
+        self.intake.float(labels.clone(), time_ms, value)?;
+        self.intake.start(start_ms(point))?;
+        self.examples(point, |_| Some(labels.clone()))
     }
 
     fn classic(
@@ -227,8 +228,51 @@ impl<'i, 'm> Translator<'i, 'm> {
         let le = Some(("le", "+Inf".to_owned()));
         let count = point.count as f64;
         series.push((self.labels(&format!("{name}_bucket"), &pairs, le)?, count));
+        let buckets: Vec<Labels> = series.iter().map(|(labels, _)| labels.clone()).collect();
         self.totals(name, &pairs, point, &mut series)?;
-        self.keep(series, time_ms, point)
+        self.keep(series, time_ms, point)?;
+        // An exemplar stands behind the first bucket that counts it.
+        self.examples(point, |value| {
+            let bounds = bounds.iter().filter(|bound| bound.is_finite());
+            let bucket = bounds.take_while(|bound| **bound < value).count();
+            buckets.get(bucket).cloned()
+        })
+    }
+
+    /// Keeps a point's exemplars, each behind the series that `series` gives for its value.
+    fn examples(
+        &mut self,
+        point: &Point,
+        series: impl Fn(f64) -> Option<Labels>,
+    ) -> Result<(), Halt> {
+        for example in &point.exemplars {
+            let value = example.as_double.or(example.as_int.map(|i| i as f64));
+            let Some(value) = value.filter(|_| example.time_unix_nano > 0) else {
+                self.intake.received.rejected.exemplars += 1;
+                continue;
+            };
+            let Some(series) = series(value) else {
+                continue;
+            };
+            let mut pairs = Pairs::new();
+            add(&mut pairs, "", example.filtered_attributes.iter());
+            for (name, id) in [
+                ("trace_id", &example.trace_id),
+                ("span_id", &example.span_id),
+            ] {
+                // As OpenTelemetry has it: an id of zeros is none.
+                if id.bytes().any(|digit| digit != b'0') {
+                    pairs.insert(name.to_owned(), id.clone());
+                }
+            }
+            self.intake.exemplar(Exemplar {
+                series,
+                labels: Labels::from_pairs(pairs),
+                value,
+                time_ms: (example.time_unix_nano / 1_000_000).cast_signed(),
+            })?;
+        }
+        Ok(())
     }
 
     fn summary(
@@ -287,8 +331,9 @@ impl<'i, 'm> Translator<'i, 'm> {
     ) -> Result<(), Halt> {
         let labels = self.labels(name, &pairs, None)?;
         let histogram = exponential(point)?;
-        self.intake.histogram(labels, time_ms, histogram)?;
-        Ok(self.intake.start(start_ms(point))?)
+        self.intake.histogram(labels.clone(), time_ms, histogram)?;
+        self.intake.start(start_ms(point))?;
+        self.examples(point, |_| Some(labels.clone()))
     }
 
     fn labels(

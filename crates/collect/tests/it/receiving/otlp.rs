@@ -195,6 +195,54 @@ fn a_histogram_becomes_cumulative_buckets_sum_and_count() {
 }
 
 #[test]
+fn exemplars_stand_behind_the_first_bucket_that_counts_them() {
+    let example = |value: f64, trace: &[u8]| {
+        Message::default()
+            .fixed64(2, TIME)
+            .double(3, value)
+            .bytes(5, trace)
+            .message(7, &text_attribute("user.id", "u1"))
+    };
+    let point = Message::default()
+        .fixed64(3, TIME)
+        .fixed64(4, 2)
+        .fixed64(6, 1)
+        .fixed64(6, 1)
+        .double(7, 0.5)
+        .message(8, &example(0.5, &[0xab; 16]))
+        .message(8, &example(7.0, &[0; 16]))
+        .message(8, &Message::default().double(3, 0.1));
+    let received = received(&export(&metric("latency", "s", 9, &cumulative(&point))));
+    let shown: Vec<String> = received
+        .batch
+        .exemplars
+        .iter()
+        .map(|e| {
+            let le = e.series.get("le").unwrap();
+            format!(
+                "{} {le} {} {} @{}",
+                e.series.metric_name(),
+                e.labels,
+                e.value,
+                e.time_ms
+            )
+        })
+        .collect();
+    let trace = "ab".repeat(16);
+    assert_eq!(
+        shown,
+        [
+            format!(
+                "latency_seconds_bucket 0.5 {{trace_id={trace:?}, user_id=\"u1\"}} 0.5 @1700000000000"
+            ),
+            "latency_seconds_bucket +Inf {user_id=\"u1\"} 7 @1700000000000".to_owned(),
+        ]
+    );
+    assert_eq!(received.rejected.exemplars, 1, "one has no time");
+    assert_eq!(received.rejected.samples, 0);
+}
+
+#[test]
 fn an_exponential_histogram_becomes_a_native_one() {
     let buckets = |offset, counts: &[u64]| Message::default().sint(1, offset).packed(2, counts);
     let point = |scale| {

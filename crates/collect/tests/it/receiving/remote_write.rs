@@ -144,8 +144,8 @@ fn a_2_0_request_is_stored_whole_with_204_and_exact_counts() {
     assert_eq!((reply.status, reply.body.len()), (204, 0));
     assert_eq!(
         written(&reply),
-        [2, 1, 0],
-        "exemplars are read, and no sink keeps them"
+        [2, 1, 1],
+        "both kinds of samples, and the exemplar"
     );
     assert_eq!(
         stored(&sink),
