@@ -106,10 +106,7 @@ async fn collect_and_send(
     forwarder.watch(&telemetry.registry);
     let collector = assemble::collector(&config, Arc::clone(&clock));
     let quality = Arc::clone(collector.handle().quality());
-    let labelling = Labelling::new(
-        SpillSink(Arc::clone(&forwarder.spill)),
-        labels(&config),
-    );
+    let labelling = Labelling::new(SpillSink(Arc::clone(&forwarder.spill)), labels(&config));
     let sink: Arc<dyn SampleSink> = Arc::new(collect::Inspected::new(
         Arc::new(labelling),
         Arc::clone(&quality),

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use act::{Actuator, HttpTarget};
 use govern::{Governor, Policy};
 use journal::Journal;
-use model::{Clock, Order, ProposalId, SeriesReader, StudyId, StudyState};
+use model::{Clock, Order, ProposalId, SampleSink, SeriesReader, StudyId, StudyState};
 use query::{Engine, Limits, Options};
 use store::Store;
 use tokio::sync::{Semaphore, broadcast, mpsc, watch};

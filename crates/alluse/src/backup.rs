@@ -428,7 +428,11 @@ mod tests {
             state ^= state << 17;
             (state % n as u64) as usize
         };
-        let files: Vec<PathBuf> = manifest.files.iter().map(|f| backup.join(&f.name)).collect();
+        let files: Vec<PathBuf> = manifest
+            .files
+            .iter()
+            .map(|f| backup.join(&f.name))
+            .collect();
         for _ in 0..300 {
             let file = &files[below(files.len())];
             let good = fs::read(file).unwrap();
@@ -440,8 +444,15 @@ mod tests {
             }
             fs::write(file, &bad).unwrap();
             let to = place.path().join("again");
-            assert!(restore_into(&backup, &to, true).is_err(), "{}", file.display());
-            assert!(!to.exists() && !beside(&to).exists(), "all of it or nothing");
+            assert!(
+                restore_into(&backup, &to, true).is_err(),
+                "{}",
+                file.display()
+            );
+            assert!(
+                !to.exists() && !beside(&to).exists(),
+                "all of it or nothing"
+            );
             fs::write(file, &good).unwrap();
         }
         fs::remove_file(&files[0]).unwrap();

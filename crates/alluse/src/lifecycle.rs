@@ -6,7 +6,7 @@ use std::{
 };
 
 use act::Actuator;
-use model::{Clock, Durability, Order, SampleSink as _};
+use model::{Clock, Durability, Order, SampleSink};
 use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},

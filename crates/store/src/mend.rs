@@ -99,7 +99,8 @@ impl<'a> Mended<'a> {
         self.known(0, MAGIC)?;
         self.known(tail_at + 8, END)?;
         let tail = self.load(tail_at, 8)?;
-        let number = |at: usize| u32::from_le_bytes([tail[at], tail[at + 1], tail[at + 2], tail[at + 3]]);
+        let number =
+            |at: usize| u32::from_le_bytes([tail[at], tail[at + 1], tail[at + 2], tail[at + 3]]);
         let Some(footer_at) = tail_at.checked_sub(u64::from(number(0))) else {
             return Ok(());
         };

@@ -159,7 +159,11 @@ impl<'a> Work<'a> {
         let left = checked.faults;
         if left.is_empty() && mended.is_changed() {
             self.put_right(sequence, &mended)?;
-            return Ok(("put right: the flipped bits are known", checked.samples, left));
+            return Ok((
+                "put right: the flipped bits are known",
+                checked.samples,
+                left,
+            ));
         }
         self.parts_changed = true;
         self.contents.parts.remove(&sequence);
@@ -205,7 +209,10 @@ impl<'a> Work<'a> {
         };
         let mut kept = 0;
         each_series(part, state, &mut |labels, chunks| {
-            kept += chunks.iter().map(|(chunk, _)| chunk.count as u64).sum::<u64>();
+            kept += chunks
+                .iter()
+                .map(|(chunk, _)| chunk.count as u64)
+                .sum::<u64>();
             match &mut writer {
                 Some(writer) => writer.chunks(labels, chunks),
                 None => Ok(()),

@@ -15,7 +15,8 @@ use std::{
 
 use model::{
     AppendError, Appended, Batch, Clock, DigestIter, Durability, Exemplar, LabelQuery, Labels,
-    Matcher, Metadata, ReadError, SampleSink, Selection, SeriesIter, SeriesReader, Thinned, Windows,
+    Matcher, Metadata, ReadError, SampleSink, Selection, SeriesIter, SeriesReader, Thinned,
+    Windows,
 };
 use thiserror::Error;
 

@@ -140,7 +140,12 @@ async fn compare(server: &Server, recorded: &Batch, ours: f64) {
         let labels = serde_json::to_string(&sample.labels).expect("labels are JSON");
         let time_ms = sample.time_ms;
         let body = format!(r#"{{"metric":{labels},"values":[{value}],"timestamps":[{time_ms}]}}"#);
-        ("/api/v1/import", "application/json", "identity", body.into_bytes())
+        (
+            "/api/v1/import",
+            "application/json",
+            "identity",
+            body.into_bytes(),
+        )
     };
     let remote_write = |sample: &Sample| {
         let body = uncompressed(&single(sample), Protocol::V1);
@@ -152,9 +157,15 @@ async fn compare(server: &Server, recorded: &Batch, ours: f64) {
     for (what, cost) in [
         ("one JSON record a message", by_json),
         ("one sample a message, remote write uncompressed", by_write),
-        ("a tick a message, remote write 1.0 in snappy, bodies only", tick),
+        (
+            "a tick a message, remote write 1.0 in snappy, bodies only",
+            tick,
+        ),
     ] {
-        println!("{what}: {cost:.1} bytes a sample; ours {:+.1} %", 100.0 * (ours / cost - 1.0));
+        println!(
+            "{what}: {cost:.1} bytes a sample; ours {:+.1} %",
+            100.0 * (ours / cost - 1.0)
+        );
     }
 }
 
@@ -285,7 +296,10 @@ async fn push_all(url: String, bodies: Vec<Vec<u8>>) -> f64 {
     for body in bodies {
         let request = client
             .post(&url)
-            .header("content-type", "application/x-protobuf;proto=io.prometheus.write.v2.Request")
+            .header(
+                "content-type",
+                "application/x-protobuf;proto=io.prometheus.write.v2.Request",
+            )
             .header("content-encoding", "snappy");
         let reply = request.body(body).send().await.expect("a reply");
         assert_eq!(reply.status(), 204);
@@ -307,7 +321,10 @@ async fn latency() {
             now_ms()
         );
         let begun = now();
-        agent.http.raw("/api/v1/import", "application/json", line).await;
+        agent
+            .http
+            .raw("/api/v1/import", "application/json", line)
+            .await;
         while server.number("probe").await != Some(f64::from(n)) {
             tokio::time::sleep(Duration::from_micros(500)).await;
         }

@@ -4,8 +4,8 @@
 use std::{path::PathBuf, sync::Arc};
 
 use model::{
-    Batch, Durability, Histogram, MatchOp, Matcher, Metadata, MetricType, Sample, SampleSink as _, SeriesReader as _,
-    Span, Value,
+    Batch, Durability, Histogram, MatchOp, Matcher, Metadata, MetricType, Sample, SampleSink as _,
+    SeriesReader as _, Span, Value,
 };
 use store::{Config, Disk as _, Store};
 
@@ -164,7 +164,10 @@ fn tombstones_are_written_and_read_as_ever() {
     let before = everything(&open(&disk));
     disk.damage("TOMBSTONES", |bytes| bytes.clone_from(&golden));
     let store = open(&disk);
-    assert_eq!((store.stats().tombstones, store.stats().tombstones_corrupt), (2, 0));
+    assert_eq!(
+        (store.stats().tombstones, store.stats().tombstones_corrupt),
+        (2, 0)
+    );
     let after = everything(&store);
     assert_eq!(format!("{before:?}"), format!("{after:?}"));
     let samples = |series: &[model::Series]| series.iter().map(|s| s.times_ms.len()).sum::<usize>();

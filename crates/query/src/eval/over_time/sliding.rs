@@ -38,13 +38,10 @@ pub(super) fn extremes(
             if values[i].is_nan() {
                 continue;
             }
-            while candidates
-                .back()
-                .is_some_and(|c| {
-                    let (new, old) = (values[i], values[*c]);
-                    beats(new, old) || new.to_bits() == old.to_bits()
-                })
-            {
+            while candidates.back().is_some_and(|c| {
+                let (new, old) = (values[i], values[*c]);
+                beats(new, old) || new.to_bits() == old.to_bits()
+            }) {
                 candidates.pop_back();
             }
             candidates.push_back(i);
