@@ -27,6 +27,7 @@ use crate::{
         reader::{Part, PartError, SharedTimes},
         writer::PartWriter,
     },
+    retain::expired,
     rollup::inherited,
     stats::count,
     store::{Core, View, lock},
@@ -67,6 +68,8 @@ pub(crate) struct Upkeep {
     pub(crate) next_probe: Option<Duration>,
     /// Parts with blocks that do not check: never merged, so that nothing is dropped.
     pub(crate) damaged: Vec<u64>,
+    /// How many retention rules were looked for in a part, in vain.
+    pub(crate) ruled: BTreeMap<u64, usize>,
 }
 
 fn cannot(operation: &str) -> impl FnOnce(io::Error) -> MaintainError + '_ {
@@ -372,7 +375,7 @@ impl Core {
             )
         };
         let Some((inputs, level)) = chosen else {
-            return Ok(false);
+            return self.expire_once();
         };
         let merged = self.merge(&inputs, level);
         if merged.is_err() && !self.closed.load(Relaxed) {
@@ -458,6 +461,8 @@ impl Core {
             let cursor = Cursor::new(part, veil);
             cursors.push(cursor.map_err(|e| self.part_failed("an index to merge", e))?);
         }
+        let day = inputs.first().map_or(0, |part| part.footer.day);
+        let due = self.rules_due(day);
         let mut shared = SharedTimes::default();
         while let Some(key) = cursors
             .iter()
@@ -480,7 +485,7 @@ impl Core {
                 runs.push(run);
             }
             let merged = Columns::merge(runs);
-            if merged.is_empty() {
+            if merged.is_empty() || expired(&due, &labels) {
                 continue;
             }
             writer

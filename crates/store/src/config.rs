@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use model::Matcher;
+
 /// How the store behaves. `Config::default()` suits a server that samples its host.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -13,10 +15,12 @@ pub struct Config {
     pub retention_1m: Duration,
     /// Age at which points of one hour are forgotten; zero: none are made.
     pub retention_1h: Duration,
-    /// Bytes the store's directory may hold, log and ballast included, the archive not; the
-    /// oldest samples go first, then the oldest roll-ups, finest first. What is not yet flushed
+    /// Bytes the store's directory may hold, log and ballast included; the oldest
+    /// samples go first, then the oldest roll-ups, finest first. What is not yet flushed
     /// comes on top for a moment. 0: no limit.
     pub retention_bytes: u64,
+    /// Series that are forgotten earlier.
+    pub retention_rules: Vec<RetentionRule>,
     /// How far in the future of the wall clock a sample may lie: room for skewed clocks.
     pub future_max: Duration,
     /// Longest time between syncs of the log: what a power cut may cost at `Durability::Fast`.
@@ -68,6 +72,15 @@ pub struct Config {
     pub background: bool,
 }
 
+/// Forgets some series earlier than the rest.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RetentionRule {
+    /// All must hold; none at all match nothing.
+    pub matchers: Vec<Matcher>,
+    /// Age at which whole days of these series are forgotten.
+    pub age: Duration,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -75,6 +88,7 @@ impl Default for Config {
             retention_1m: Duration::ZERO,
             retention_1h: Duration::ZERO,
             retention_bytes: 0,
+            retention_rules: Vec::new(),
             future_max: Duration::from_secs(3600),
             sync_every: Duration::from_millis(500),
             flush_every: Duration::from_secs(600),

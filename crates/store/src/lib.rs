@@ -65,7 +65,7 @@ mod varint;
 mod wal;
 
 pub use check::{Checked, Fault, Loss, check};
-pub use config::Config;
+pub use config::{Config, RetentionRule};
 pub use delete::DeleteError;
 pub use disk::{Disk, ReadFile, RealDisk, Taken, WriteFile};
 pub use exemplars::ExemplarLimits;

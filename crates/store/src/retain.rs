@@ -4,14 +4,20 @@
 //! Where roll-ups are kept, samples stay until their day is rolled up: a day and an hour at most,
 //! whatever the retention says. Only damage (a part that cannot be read cannot be rolled up) and
 //! the byte limit do not wait.
+//!
+//! Rules forget some series earlier. They are carried out a whole day at a time: when the day's
+//! end is older than the rule's age, its part and its roll-ups are written anew without them.
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use model::{Labels, Matcher};
+
 use crate::{
     compact::MaintainError,
-    config::Config,
+    config::{Config, RetentionRule},
+    labels_index::resolve,
     manifest::Edit,
-    part::reader::Part,
+    part::{DAY_LEVEL, DAY_MS, reader::Part},
     rollup::{before, tiers},
     stats::count,
     store::{Core, View, lock},
@@ -45,12 +51,10 @@ fn too_old(
 }
 
 /// What to drop of a directory of so many bytes so that at most `bytes_max` remain: the oldest
-/// samples first, then the oldest roll-ups, the finest first. Archived parts are elsewhere.
+/// samples first, then the oldest roll-ups, the finest first.
 fn too_many(view: &View, gone: &BTreeSet<u64>, mut bytes: u64, bytes_max: u64) -> Vec<Arc<Part>> {
     let all = view.parts.iter().chain(&view.rollups);
-    let mut by_age: Vec<&Arc<Part>> = all
-        .filter(|p| !p.archived && !gone.contains(&p.footer.sequence))
-        .collect();
+    let mut by_age: Vec<&Arc<Part>> = all.filter(|p| !gone.contains(&p.footer.sequence)).collect();
     by_age.sort_by_key(|p| (p.footer.every_ms, p.footer.day, p.footer.rank));
     let mut dropped = Vec::new();
     for part in by_age {
@@ -63,7 +67,71 @@ fn too_many(view: &View, gone: &BTreeSet<u64>, mut bytes: u64, bytes_max: u64) -
     dropped
 }
 
+/// Whether one of these rules forgets a series.
+pub(crate) fn expired(rules: &[&RetentionRule], labels: &Labels) -> bool {
+    let holds = |m: &Matcher| m.matches(labels.get(&m.name).unwrap_or_default());
+    rules.iter().any(|rule| rule.matchers.iter().all(holds))
+}
+
 impl Core {
+    /// The rules by which a whole day is too old.
+    pub(crate) fn rules_due(&self, day: i64) -> Vec<&RetentionRule> {
+        let end = (day + 1).saturating_mul(DAY_MS);
+        let latest = self.latest_ms();
+        let rules = self.config.retention_rules.iter();
+        rules
+            .filter(|rule| !rule.matchers.is_empty() && end <= before(latest, rule.age))
+            .collect()
+    }
+
+    /// Carries rules out on one part or roll-up, if they are due on any; whether they were. The
+    /// caller keeps merges out.
+    pub(crate) fn expire_once(&self) -> Result<bool, MaintainError> {
+        if self.config.retention_rules.is_empty() {
+            return Ok(false);
+        }
+        let view = Arc::clone(&lock(&self.view));
+        let whole = |p: &&Arc<Part>| p.footer.level == DAY_LEVEL;
+        for part in view.parts.iter().filter(whole).chain(&view.rollups) {
+            if !self.has_expired(part)? {
+                continue;
+            }
+            tracing::info!(day = part.footer.day, "a retention rule forgets series");
+            if part.footer.is_rollup() {
+                self.clean_rollup(part)?;
+            } else {
+                self.merge(std::slice::from_ref(part), DAY_LEVEL)?;
+            }
+            count(&self.counters.forgotten_by_rule, 1);
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Whether a part has series that rules forget. Asked once for each part and number of rules:
+    /// rules only ever become due.
+    fn has_expired(&self, part: &Part) -> Result<bool, MaintainError> {
+        let due = self.rules_due(part.footer.day);
+        let sequence = part.footer.sequence;
+        let known = {
+            let upkeep = lock(&self.upkeep);
+            upkeep.damaged.contains(&sequence) || upkeep.ruled.get(&sequence) == Some(&due.len())
+        };
+        if due.is_empty() || known {
+            return Ok(false);
+        }
+        let index = part
+            .index()
+            .map_err(|error| self.part_failed("an index to look for rules", error))?;
+        let found = due
+            .iter()
+            .any(|rule| !resolve(&*index, &rule.matchers).is_empty());
+        if !found {
+            lock(&self.upkeep).ruled.insert(sequence, due.len());
+        }
+        Ok(found)
+    }
+
     /// Drops what the retention says; how many parts and roll-ups.
     pub(crate) fn forget(&self) -> Result<usize, MaintainError> {
         let mut upkeep = lock(&self.upkeep);
@@ -91,6 +159,9 @@ impl Core {
             .map_err(|error| self.note_full("commit the retention", error))?;
         self.install(Vec::new(), &removed, None);
         self.remove_parts(&removed);
+        upkeep
+            .ruled
+            .retain(|sequence, _| !removed.contains(sequence));
         self.say_forgotten(&gone, by_age);
         Ok(gone.len())
     }

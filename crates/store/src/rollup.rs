@@ -31,6 +31,7 @@ use crate::{
         reader::{Part, PartError, SharedTimes},
         writer::PartWriter,
     },
+    retain::expired,
     stats::count,
     store::{Core, View, lock},
     summary::Summary,
@@ -501,7 +502,6 @@ impl Core {
             .contents
             .parts
             .contains(&part.footer.sequence)
-            && !part.archived
         {
             self.remove_parts(&made);
             return Ok(());
@@ -525,8 +525,8 @@ impl Core {
         Ok(())
     }
 
-    /// Writes a roll-up anew without the points whose last sample is deleted. The caller keeps
-    /// merges out.
+    /// Writes a roll-up anew without the points whose last sample is deleted, and without series
+    /// that a rule forgets. The caller keeps merges out.
     pub(crate) fn clean_rollup(&self, rollup: &Arc<Part>) -> Result<(), MaintainError> {
         let sequence = {
             let mut upkeep = lock(&self.upkeep);
@@ -562,6 +562,7 @@ impl Core {
         let mut writer = PartWriter::create(&*self.disk, footer)
             .map_err(|error| self.note_full("create a roll-up", error))?;
         let veil = lock(&self.view).tombstones.over(&rollup.footer);
+        let due = self.rules_due(rollup.footer.day);
         let index = rollup.index().map_err(failed)?;
         let (mut key, mut shared) = (Vec::new(), SharedTimes::default());
         for series in 0..index.series_count() {
@@ -570,6 +571,9 @@ impl Core {
                 .key(series, &mut key)
                 .ok_or_else(|| failed(unreadable()))?;
             let labels = Labels::from_bytes(&key).ok_or_else(|| failed(unreadable()))?;
+            if expired(&due, &labels) {
+                continue;
+            }
             let mut items = items(rollup, &index, series, &mut shared).map_err(failed)?;
             let hidden = veil.hidden(&key);
             items.retain(|item| {

@@ -69,7 +69,9 @@ pub struct Stats {
     pub forgotten_by_age: u64,
     /// Parts and roll-ups dropped because of `retention_bytes`.
     pub forgotten_by_bytes: u64,
-    /// Bytes of both.
+    /// Parts and roll-ups written anew without series that a rule forgets.
+    pub forgotten_by_rule: u64,
+    /// Bytes of parts and roll-ups dropped by age or because of `retention_bytes`.
     pub forgotten_bytes: u64,
     /// Flushes and merges that failed and will be tried again.
     pub maintenance_failed: u64,
@@ -100,6 +102,7 @@ pub(crate) struct Counters {
     pub(crate) rolled_up: AtomicU64,
     pub(crate) forgotten_by_age: AtomicU64,
     pub(crate) forgotten_by_bytes: AtomicU64,
+    pub(crate) forgotten_by_rule: AtomicU64,
     pub(crate) forgotten_bytes: AtomicU64,
     pub(crate) maintenance_failed: AtomicU64,
     pub(crate) syncs: AtomicU64,

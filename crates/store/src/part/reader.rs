@@ -43,8 +43,6 @@ pub(crate) struct Part {
     pub(crate) footer: Footer,
     file: Arc<dyn ReadFile>,
     index: Mutex<Option<Arc<Index>>>,
-    /// Whether the file is in the archive.
-    pub(crate) archived: bool,
 }
 
 /// The last column of times a reader decoded: the next series mostly has the same.
@@ -63,7 +61,6 @@ impl Part {
             footer,
             file,
             index: Mutex::new(None),
-            archived: false,
         };
         part.load_index()?;
         Ok(part)

@@ -575,3 +575,152 @@ fn the_byte_limit_holds_under_load_and_spares_roll_ups() {
     let newest = left.iter().filter_map(|s| s.times_ms.last()).max();
     assert_eq!(newest, Some(&(MIDNIGHT + (3 * 24 * 60 - 1) * MINUTE_MS)));
 }
+
+/// A short day with everything a roll-up has a column for.
+fn golden_day(store: &Store) {
+    let (counter, gauge) = (labels("requests_total", "a"), labels("load", "a"));
+    let latency = labels("latency", "a");
+    for i in 0..150_i64 {
+        let time_ms = MIDNIGHT + i * 30_000;
+        let odd = match i {
+            70 => f64::NAN,
+            71 => model::stale_nan(),
+            72 => -0.0,
+            _ => (i * 7 % 11) as f64 / 10.0,
+        };
+        append(
+            store,
+            &[
+                (&counter, time_ms, ((i % 101) * 4) as f64),
+                (&gauge, time_ms, odd),
+            ],
+        );
+        let histogram = Histogram {
+            count: (i % 20) as f64,
+            sum: i as f64 / 2.0,
+            ..Histogram::default()
+        };
+        let sample = Sample {
+            labels: latency.clone(),
+            time_ms,
+            value: Value::Histogram(Arc::new(histogram)),
+        };
+        let alone = model::Batch {
+            samples: vec![sample],
+            ..model::Batch::default()
+        };
+        store.append(&alone, model::Durability::Fast).unwrap();
+    }
+    append(store, &[(&gauge, MIDNIGHT + 2 * DAY_MS, 1.0)]);
+    store.flush().unwrap();
+    store.compact().unwrap();
+}
+
+/// `docs/formats`: today's code writes the golden roll-ups again, and reads them when they are
+/// all that is left. `UPDATE_GOLDENS=1` writes them anew.
+#[test]
+fn roll_ups_are_written_and_read_as_ever() {
+    let testdata = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testdata/rollups");
+    let (disk, clock) = (SimDisk::default(), HandClock::new());
+    clock.advance_ms(3 * DAY_MS);
+    let store = open(&disk, &config(), &clock);
+    golden_day(&store);
+    assert_eq!(store.stats().rollups, 2);
+    let names: Vec<String> = disk.names().into_iter().map(|(name, _)| name).collect();
+    let parts = names.iter().filter(|name| name.starts_with("part-"));
+    let rollups: Vec<&String> = parts.rev().take(2).collect();
+    let old = SimDisk::default();
+    for name in rollups {
+        let file = store::Disk::open(&disk, name).unwrap();
+        let mut today = vec![0; file.bytes() as usize];
+        file.read_at(0, &mut today).unwrap();
+        let path = testdata.join(name);
+        if std::env::var_os("UPDATE_GOLDENS").is_some() {
+            std::fs::create_dir_all(&testdata).unwrap();
+            std::fs::write(&path, &today).unwrap();
+        }
+        let golden = std::fs::read(&path).unwrap();
+        assert!(golden == today, "{name} differs from its golden file");
+        let copy = store::Disk::create(&old, name).unwrap();
+        copy.append(&golden).unwrap();
+        copy.sync().unwrap();
+    }
+    store::Disk::sync_dir(&old).unwrap();
+    let alone = open(&old, &config(), &clock);
+    let engine = Engine::default();
+    for query in [
+        "max_over_time(load[1d])",
+        "sum_over_time(requests_total[1d])",
+        "increase(requests_total[1d])",
+        "count_over_time(load[1d])",
+    ] {
+        let ask = |reader: &dyn SeriesReader| {
+            value_of(
+                &engine
+                    .instant(reader, query, MIDNIGHT + DAY_MS - 1)
+                    .unwrap(),
+            )
+        };
+        let (left, all) = (ask(&alone), ask(&Plain(&store)));
+        assert!(
+            left == all || left.is_nan() && all.is_nan(),
+            "{query}: {left} instead of {all}"
+        );
+    }
+    let histograms = everything(&alone)
+        .into_iter()
+        .find(|s| s.labels == labels("latency", "a"))
+        .unwrap();
+    let resets = histograms.histograms.iter().flatten();
+    let resets = resets.filter(|h| h.reset_hint == ResetHint::Reset);
+    assert_eq!(resets.count(), 7);
+}
+
+#[test]
+fn rules_forget_some_series_earlier_in_samples_and_roll_ups() {
+    let (disk, clock) = (SimDisk::default(), HandClock::new());
+    let ruled = Config {
+        retention_rules: vec![store::RetentionRule {
+            matchers: vec![
+                model::Matcher::new("__name__", model::MatchOp::Regex, "debug_.*").unwrap(),
+            ],
+            age: Duration::from_secs(3 * 86_400),
+        }],
+        ..config()
+    };
+    clock.advance_ms(9 * DAY_MS);
+    let store = open(&disk, &ruled, &clock);
+    let (kept, gone) = (labels("up", "a"), labels("debug_up", "a"));
+    let only = labels("debug_only", "a");
+    for hour in 0..8 * 24 {
+        let time = MIDNIGHT + hour * HOUR_MS;
+        append(&store, &[(&kept, time, 1.0), (&gone, time, 2.0)]);
+    }
+    append(&store, &[(&only, MIDNIGHT - HOUR_MS, 3.0)]);
+    store.flush().unwrap();
+    while store.compact().unwrap() > 0 {
+        store.maintain().unwrap();
+    }
+    let found = everything(&store);
+    let names: Vec<&Labels> = found.iter().map(|s| &s.labels).collect();
+    assert_eq!(names, [&gone, &kept], "a day of nothing else went whole");
+    // The newest sample is at 23:00 of the eighth day: five days are not older than three yet.
+    assert_eq!(found[0].times_ms[0], MIDNIGHT + 4 * DAY_MS);
+    assert_eq!(
+        (found[0].times_ms.len(), found[1].times_ms.len()),
+        (4 * 24, 8 * 24)
+    );
+    let all = Selection {
+        matchers: vec![model::Matcher::equal("job", "a")],
+        from_ms: i64::MIN + 1,
+        to_ms: i64::MAX - 1,
+    };
+    let told = store.summaries(&all).unwrap();
+    let counts: Vec<u64> = told.iter().map(|(_, summary)| summary.count).collect();
+    assert_eq!(counts, [8 * 24, 4 * 24], "in the order of label bytes");
+    assert!(
+        store.thinned(i64::MIN, i64::MAX).is_empty(),
+        "no roll-up was left behind"
+    );
+    assert_eq!(store.compact().unwrap(), 0, "and then there is peace");
+}
