@@ -197,9 +197,7 @@ impl Keep {
 
 impl Elsewhere {
     fn state(&self) -> KeepState {
-        let down = |peer: &Peer| peer.state().reachable == Some(false);
-        let writing = self.forwarder.writer.peer();
-        let either = down(writing) || down(self.reader.peer());
+        let either = self.forwarder.writer.peer().is_down() || self.reader.peer().is_down();
         KeepState {
             state: if either { REMOTE_DOWN } else { "healthy" },
             // Only the other store knows.

@@ -19,6 +19,10 @@ use thiserror::Error;
 
 use crate::breaker::{Breaker, BreakerConfig, Outcome};
 
+/// A failure counts as an outage for so long without another exchange, ms: twice the longest
+/// wait between attempts.
+const FAILURE_COUNTS_MS: i64 = 60_000;
+
 /// Who is spoken to, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerConfig {
@@ -196,6 +200,8 @@ pub struct PeerState {
     pub last_error: String,
     /// Wall time of the last exchange that got through, ms.
     pub last_answer_ms: Option<i64>,
+    /// Wall time of the last exchange that failed, ms.
+    pub last_failure_ms: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -277,6 +283,16 @@ impl Peer {
     #[must_use]
     pub fn state(&self) -> PeerState {
         self.lock().seen.clone()
+    }
+
+    /// Whether the last exchange failed, a short while ago: an older failure says nothing of now.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        let seen = self.state();
+        let failed = seen
+            .last_failure_ms
+            .filter(|_| seen.reachable == Some(false));
+        failed.is_some_and(|at_ms| self.clock.wall_ms() - at_ms < FAILURE_COUNTS_MS)
     }
 
     /// Now, ms since the Unix epoch.
@@ -363,6 +379,7 @@ impl Peer {
                 state.breaker.note(now, Outcome::Failed);
                 state.seen.reachable = Some(false);
                 state.seen.last_error = why;
+                state.seen.last_failure_ms = Some(self.clock.wall_ms());
             }
         }
     }

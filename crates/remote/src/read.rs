@@ -19,12 +19,17 @@ use crate::peer::{Peer, PeerError, Reply, chain};
 
 /// First span asked for, ms: a day.
 const SPAN_MS: i64 = 86_400_000;
+/// Longest span, ms: ten years; a duration in nanoseconds ends after 292.
+const SPAN_MAX_MS: i64 = 3_650 * SPAN_MS;
+/// Samples later than this after now are not looked for, ms: ten years.
+const FUTURE_MS: i64 = SPAN_MAX_MS;
 /// Shortest span, ms: an answer that is too large for one second is an error.
 const SPAN_MIN_MS: i64 = 1_000;
 /// An answer below this share of its bound doubles the span.
 const SMALL_SHARE: usize = 8;
-/// Times asked for lie between these: 1970 and the year 9999, ms.
-const TIMES_MS: (i64, i64) = (0, 253_402_300_799_000);
+/// Times asked for lie between these, ms: 1970, and the last whole second whose nanoseconds fit
+/// 64 bits, which is what stores parse times into.
+const TIMES_MS: (i64, i64) = (0, 9_223_372_036_000);
 
 /// Reads series from a peer.
 #[derive(Debug, Clone)]
@@ -140,7 +145,7 @@ impl RemoteReader {
 
     fn whole(&self, selection: &Selection) -> Result<Vec<Series>, ReadError> {
         let selector = selector::selector(&selector::in_order(&selection.matchers));
-        let last_ms = selection.to_ms.min(TIMES_MS.1);
+        let last_ms = selection.to_ms.min(self.peer.now_ms() + FUTURE_MS);
         let mut from_ms = selection.from_ms.max(TIMES_MS.0);
         let mut span_ms = SPAN_MS;
         let mut found = BTreeMap::new();
@@ -156,7 +161,7 @@ impl RemoteReader {
                     return Err(ReadError::Remote(message.to_owned()));
                 }
                 Span::Read(bytes) if bytes < self.peer.config().answer_bytes_max / SMALL_SHARE => {
-                    span_ms = span_ms.saturating_mul(2);
+                    span_ms = (span_ms * 2).min(SPAN_MAX_MS);
                 }
                 Span::Read(_) => {}
             }

@@ -419,6 +419,12 @@ fn label_queries(subject: &Subject<'_>) {
         vec![Matcher::equal("zone", "2"), own()],
     ];
     assert_eq!(zones(&asked(subject, either)), ["2", "3"], "either list");
+    let ever = LabelQuery {
+        from_ms: i64::MIN / 4,
+        to_ms: i64::MAX / 4,
+        ..some.clone()
+    };
+    assert_eq!(zones(&ever), ["1", "2", "3"], "since ever");
     let gone = vec![vec![name(MatchOp::Equal, "conformance_ask_z"), own()]];
     assert!(zones(&asked(subject, gone)).is_empty());
     let values = reader.label_values("no_such_label", &some);

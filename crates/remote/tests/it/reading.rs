@@ -200,7 +200,7 @@ fn names_values_series_and_metadata() {
             .uri
             .query()
             .unwrap()
-            .contains("start=0.000&end=253402300799.000&limit=1")
+            .contains("start=0.000&end=9223372036.000&limit=1")
     );
     assert!(
         asked[2]
