@@ -7,7 +7,11 @@ use model::{
 };
 use store::{Config, Delivery, ExemplarLimits, SeriesLimit, Store};
 
-use crate::support::{START_MS, append, batch, labels, open, quiet};
+use crate::support::{HandClock, START_MS, append, batch, labels, quiet};
+
+fn open(dir: &tempfile::TempDir, config: Config) -> Store {
+    Store::open(dir.path(), config, HandClock::new()).unwrap()
+}
 
 fn exemplar(series: &Labels, trace: &str, time_ms: i64) -> Exemplar {
     Exemplar {
