@@ -124,8 +124,10 @@ impl<'a> Work<'a> {
         }
         let (what, kept) = if let Some(sequence) = part::number(&file) {
             let (what, kept, left) = self.part(sequence)?;
-            for fault in faults.iter_mut().filter(|fault| !left.contains(fault)) {
-                fault.loss = None;
+            if left.is_empty() {
+                faults.iter_mut().for_each(|fault| fault.loss = None);
+            } else {
+                faults = left;
             }
             (what, kept)
         } else if let Some(segment) = wal::number(&file) {
