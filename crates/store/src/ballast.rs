@@ -88,8 +88,11 @@ impl Core {
         tracing::info!("space is free again: ingest resumes");
         upkeep.next_probe = None;
         let writer = lock(&self.writer);
-        self.set_state(State::Healthy);
+        let only_full = self.state() == State::DiskFull;
+        if only_full {
+            self.set_state(State::Healthy);
+        }
         drop(writer);
-        true
+        only_full
     }
 }

@@ -66,6 +66,8 @@ pub(crate) struct Upkeep {
     pub(crate) next_part: u64,
     /// When a full disk may be tried again, monotonic.
     pub(crate) next_probe: Option<Duration>,
+    /// Since when the retention's horizon is suspiciously far ahead, monotonic.
+    pub(crate) leap_since: Option<Duration>,
     /// Parts with blocks that do not check: never merged, so that nothing is dropped.
     pub(crate) damaged: Vec<u64>,
     /// How many retention rules were looked for in a part, in vain.
@@ -113,7 +115,9 @@ impl Core {
         let next = lock(&self.writer).segment.number + 1;
         let segment = Segment::create(&*self.disk, next)?;
         let mut writer = lock(&self.writer);
+        self.check_undoubted(&writer).map_err(io::Error::other)?;
         if let Err(error) = writer.segment.file.sync() {
+            writer.in_doubt = true;
             let kind = error.kind();
             // The doubt is noted; the caller gets the reason.
             drop(self.write_failed("sync the log", error));
@@ -149,6 +153,7 @@ impl Core {
         let floor = segment.number;
         let old = std::mem::replace(&mut writer.segment, segment);
         writer.older_bytes += old.bytes;
+        writer.in_doubt = false;
         writer.generation += 1;
         let samples = std::mem::take(&mut writer.head_samples);
         writer.oldest = None;
@@ -363,7 +368,8 @@ impl Core {
         if rolled? {
             return Ok(true);
         }
-        let newest = self.newest_ms.load(Relaxed);
+        // A sample from the future must not end today.
+        let newest = self.latest_ms();
         let chosen = {
             let upkeep = lock(&self.upkeep);
             let view = Arc::clone(&lock(&self.view));

@@ -7,13 +7,17 @@
 //!
 //! Rules forget some series earlier. They are carried out a whole day at a time: when the day's
 //! end is older than the rule's age, its part and its roll-ups are written anew without them.
+//!
+//! Age goes by the wall clock, and a wall clock can be wrong: a flat battery says another decade
+//! until somebody sets it. So a horizon that leaves parts far behind all at once, as no passing
+//! of time does, is believed only when it has stood for an hour of monotonic time.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use model::{Labels, Matcher};
 
 use crate::{
-    compact::MaintainError,
+    compact::{MaintainError, Upkeep},
     config::{Config, RetentionRule},
     labels_index::resolve,
     manifest::Edit,
@@ -22,6 +26,12 @@ use crate::{
     stats::count,
     store::{Core, View, lock},
 };
+
+/// How far behind the horizon the oldest part lies at most while time passes as it should: parts
+/// are of a day, and a machine may have slept over a weekend.
+const STEP_MS: i64 = 3 * DAY_MS;
+/// How long a horizon further ahead must have stood.
+const STANDING: Duration = Duration::from_secs(3_600);
 
 /// Parts and roll-ups that are too old.
 fn too_old(
@@ -132,12 +142,35 @@ impl Core {
         Ok(found)
     }
 
+    /// Whether the horizon may be what time has come to, and not what a clock says for a while.
+    fn is_believed(&self, horizon_ms: i64, upkeep: &mut Upkeep, parts: &[Arc<Part>]) -> bool {
+        let oldest = parts.iter().map(|p| p.footer.to_ms).min();
+        if oldest.is_none_or(|oldest| horizon_ms.saturating_sub(oldest) <= STEP_MS) {
+            upkeep.leap_since = None;
+            return true;
+        }
+        let now = self.clock.monotonic();
+        let since = *upkeep.leap_since.get_or_insert_with(|| {
+            tracing::warn!(
+                horizon_ms,
+                "the retention is days ahead of the oldest samples, as if the clock had jumped: \
+                 they are forgotten if it stays so for an hour"
+            );
+            now
+        });
+        now.saturating_sub(since) >= STANDING
+    }
+
     /// Drops what the retention says; how many parts and roll-ups.
     pub(crate) fn forget(&self) -> Result<usize, MaintainError> {
         let mut upkeep = lock(&self.upkeep);
         let view = Arc::clone(&lock(&self.view));
         let (horizon, newest) = (*self.time_bounds().start(), self.latest_ms());
-        let mut gone = too_old(&view, &self.config, &upkeep.damaged, horizon, newest);
+        let mut gone = if self.is_believed(horizon, &mut upkeep, &view.parts) {
+            too_old(&view, &self.config, &upkeep.damaged, horizon, newest)
+        } else {
+            Vec::new()
+        };
         let by_age = gone.len();
         if self.config.retention_bytes > 0 {
             let known: BTreeSet<u64> = gone.iter().map(|p| p.footer.sequence).collect();

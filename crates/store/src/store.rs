@@ -110,6 +110,8 @@ pub(crate) struct Writer {
     /// When the first of them came, monotonic.
     pub(crate) oldest: Option<Duration>,
     pub(crate) buffer: Vec<u8>,
+    /// A sync of the segment failed: what of it is on the disk is not known.
+    pub(crate) in_doubt: bool,
 }
 
 /// Everything readers need beside the head; replaced as a whole.
@@ -380,6 +382,7 @@ impl Core {
             head_samples: replay.samples,
             oldest: (replay.samples > 0).then(|| clock.monotonic()),
             buffer: Vec::new(),
+            in_doubt: false,
         };
         let graves = Tombstones::read(&*disk).map_err(cannot("read the tombstones"))?;
         if let Some(at) = graves.damaged_at {
@@ -413,6 +416,7 @@ impl Core {
                 manifest: settled.manifest,
                 next_part,
                 next_probe: None,
+                leap_since: None,
                 damaged: Vec::new(),
                 ruled: BTreeMap::new(),
             }),
@@ -529,15 +533,31 @@ impl Core {
         self.sync_to(ticket)
     }
 
+    /// A failed sync has dropped what it was to write, and the next one of the same file says yes:
+    /// it must not be asked. Memory still has the samples, until a new segment begins.
+    pub(crate) fn check_undoubted(&self, writer: &Writer) -> Result<(), AppendError> {
+        match self.state() {
+            _ if !writer.in_doubt => Ok(()),
+            State::Healthy | State::DiskFull => Err(AppendError::DiskFull),
+            State::Failed => Err(AppendError::Io {
+                operation: "sync the log: an earlier sync failed".into(),
+                source: io::ErrorKind::Other.into(),
+            }),
+        }
+    }
+
     pub(crate) fn sync_to(&self, ticket: u64) -> Result<(), AppendError> {
         self.commit.wait(ticket, || {
             let (file, written) = {
                 let writer = lock(&self.writer);
+                self.check_undoubted(&writer)?;
                 (Arc::clone(&writer.segment.file), writer.written)
             };
             count(&self.counters.syncs, 1);
-            file.sync()
-                .map_err(|error| self.write_failed("sync the log", error))?;
+            file.sync().map_err(|error| {
+                lock(&self.writer).in_doubt = true;
+                self.write_failed("sync the log", error)
+            })?;
             Ok(written)
         })
     }

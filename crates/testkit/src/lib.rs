@@ -3,6 +3,8 @@
 pub mod clock;
 pub mod conformance;
 pub mod memory;
+pub mod peak;
+pub mod report;
 pub mod target;
 
 pub use clock::VirtualClock;

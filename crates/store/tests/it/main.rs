@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where something fails")]
 
 mod basics;
+mod clocks;
 mod conformance;
 mod crash;
 mod damage;

@@ -1,8 +1,10 @@
 //! A disk in memory that forgets what was not synced, tears writes, runs full and fails.
 //!
 //! The harshest file system that keeps POSIX's word: after a crash a file holds what was synced
-//! and any prefix of what was appended since, cut anywhere, its last bytes perhaps garbage; and
-//! of the directory's changes since its last sync any subset, each whole.
+//! and any prefix of what was appended since, cut anywhere, its last bytes perhaps garbage and
+//! any of its blocks perhaps never written; and of the directory's changes since its last sync
+//! any subset, each whole. A sync that failed has lost what it was to write: a later one of the
+//! same file succeeds and brings nothing back, as Linux does it.
 
 use std::{
     collections::BTreeMap,
@@ -42,6 +44,8 @@ struct Inode {
     bytes: Vec<u8>,
     /// What survives for sure.
     synced: Vec<u8>,
+    /// A sync failed: later ones say yes and do nothing.
+    forgotten: bool,
 }
 
 /// A change of the directory that is not synced yet.
@@ -81,7 +85,44 @@ pub(crate) struct Faults {
     pub(crate) ignore_dir_sync: bool,
     /// File syncs do nothing: what a missing one would mean.
     pub(crate) ignore_sync: bool,
+    /// Operations fail now and then.
+    pub(crate) errors: Option<Errors>,
 }
+
+/// Errors at random.
+#[derive(Debug, Clone)]
+pub(crate) struct Errors {
+    pub(crate) random: Random,
+    /// Of a hundred changes of the disk, so many fail with an I/O error or for want of space.
+    pub(crate) changes_percent: u64,
+    /// Of a hundred reads, so many fail or end too early.
+    pub(crate) reads_percent: u64,
+}
+
+impl Errors {
+    fn change(&mut self) -> io::Result<()> {
+        if !self.random.chance(self.changes_percent) {
+            return Ok(());
+        }
+        Err(match self.random.below(3) {
+            0 => io::ErrorKind::StorageFull.into(),
+            _ => io::Error::other("an I/O error"),
+        })
+    }
+
+    fn read(&mut self) -> io::Result<()> {
+        if !self.random.chance(self.reads_percent) {
+            return Ok(());
+        }
+        Err(match self.random.below(2) {
+            0 => io::ErrorKind::UnexpectedEof.into(),
+            _ => io::Error::other("a read error"),
+        })
+    }
+}
+
+/// What a disk writes at once.
+const BLOCK_BYTES: usize = 512;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SimDisk(Arc<Mutex<State>>);
@@ -191,6 +232,9 @@ impl Inode {
                 _ => random.below(extra + 1),
             };
             self.bytes.truncate(self.synced.len() + kept as usize);
+            if random.chance(20) {
+                self.lose_blocks(random);
+            }
             // A torn sector: the length arrived, the bytes did not.
             if kept > 0 && random.chance(30) {
                 let torn = (random.below(kept.min(64)) + 1) as usize;
@@ -204,6 +248,18 @@ impl Inode {
             self.bytes = self.synced.clone();
         }
         self.synced = self.bytes.clone();
+    }
+
+    /// Blocks written out of order: some of those not synced never came.
+    fn lose_blocks(&mut self, random: &mut Random) {
+        let mut from = self.synced.len();
+        while from < self.bytes.len() {
+            let end = ((from / BLOCK_BYTES + 1) * BLOCK_BYTES).min(self.bytes.len());
+            if random.chance(30) {
+                self.bytes[from..end].fill(0);
+            }
+            from = end;
+        }
     }
 }
 
@@ -224,7 +280,7 @@ impl State {
         if self.faults.fail_at == Some(self.operations) {
             return Err(io::Error::other("an I/O error"));
         }
-        Ok(())
+        self.faults.errors.as_mut().map_or(Ok(()), Errors::change)
     }
 
     fn id(&self, name: &str) -> io::Result<FileId> {
@@ -369,12 +425,15 @@ impl WriteFile for Writing {
 
     fn sync(&self) -> io::Result<()> {
         let mut state = self.disk.0.lock().unwrap();
-        state.step()?;
-        if !state.faults.ignore_sync {
-            let inode = state.inodes.get_mut(&self.id).unwrap();
+        let stepped = state.step();
+        let ignored = state.faults.ignore_sync;
+        let inode = state.inodes.get_mut(&self.id).unwrap();
+        if stepped.is_err() {
+            inode.forgotten = true;
+        } else if !ignored && !inode.forgotten {
             inode.synced = inode.bytes.clone();
         }
-        Ok(())
+        stepped
     }
 
     fn truncate(&self, bytes: u64) -> io::Result<()> {
@@ -399,7 +458,8 @@ struct Reading {
 
 impl ReadFile for Reading {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let state = self.disk.0.lock().unwrap();
+        let mut state = self.disk.0.lock().unwrap();
+        state.faults.errors.as_mut().map_or(Ok(()), Errors::read)?;
         let bytes = &state.inodes[&self.id].bytes;
         let found = bytes.get(offset as usize..offset as usize + buffer.len());
         buffer.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
