@@ -14,6 +14,8 @@ pub struct Reply {
     pub status: u16,
     /// `Content-Type`; empty when there is none.
     pub content_type: String,
+    /// `Retry-After`, seconds.
+    pub retry_after_s: Option<u64>,
     /// The body.
     pub text: String,
 }
@@ -79,6 +81,15 @@ impl Client {
         self.sent(request.body(body.into())).await
     }
 
+    /// `POST` of bytes with these headers.
+    pub async fn bytes(&self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Reply {
+        let mut request = self.client.post(self.at(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.sent(request.body(body)).await
+    }
+
     /// `GET`, or `None` while nobody answers.
     pub async fn try_get(&self, path: &str) -> Option<Reply> {
         reply(self.client.get(self.at(path))).await.ok()
@@ -100,9 +111,12 @@ async fn reply(request: reqwest::RequestBuilder) -> reqwest::Result<Reply> {
     let response = request.send().await?;
     let kind = response.headers().get("content-type");
     let content_type = kind.and_then(|k| k.to_str().ok()).unwrap_or_default();
+    let retry_after = response.headers().get("retry-after");
+    let retry_after_s = retry_after.and_then(|s| s.to_str().ok()?.parse().ok());
     Ok(Reply {
         status: response.status().as_u16(),
         content_type: content_type.to_owned(),
+        retry_after_s,
         text: response.text().await?,
     })
 }

@@ -13,6 +13,8 @@ use tokio::{
     process::{Child, ChildStdout, Command},
 };
 
+use crate::wait;
+
 /// A program that is not ready after this has failed to start: a debug build on a busy machine.
 const READY_IN: Duration = Duration::from_secs(60);
 
@@ -95,6 +97,15 @@ impl Program {
         }
     }
 
+    /// Starts `alluse ARGUMENTS` and kills it after `time`, wherever its start has come to by
+    /// then.
+    pub async fn start_and_kill(arguments: &[&str], log: &Path, time: Duration) {
+        let mut child = spawn(arguments, log, Stdio::null());
+        tokio::time::sleep(time).await;
+        send(&child, Signal::KILL);
+        ended(&mut child).await;
+    }
+
     /// Its process.
     #[must_use]
     pub fn pid(&self) -> u32 {
@@ -123,6 +134,55 @@ impl Program {
         self.signal(Signal::KILL);
         ended(&mut self.child).await;
     }
+}
+
+/// A strace on a running program: its system calls fail as told until the program ends.
+#[derive(Debug)]
+pub struct Tracer {
+    child: Child,
+    seen: PathBuf,
+}
+
+impl Tracer {
+    /// Attaches to all threads of a program and waits until each is traced.
+    pub async fn attach(program: &Program, folder: &Path, arguments: &[String]) -> Self {
+        let (pid, seen) = (program.pid(), folder.join("strace"));
+        let child = Command::new("strace")
+            .args(["-f", "-qq", "-o"])
+            .arg(&seen)
+            .args(arguments)
+            .args(["-p", &pid.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("strace starts");
+        wait::until("strace to be at it", async || is_traced(pid).then_some(())).await;
+        Self { child, seen }
+    }
+
+    /// Whether a call was made to fail so far.
+    #[must_use]
+    pub fn injected(&self) -> bool {
+        read(&self.seen).contains("(INJECTED)")
+    }
+
+    /// Waits until it has ended, as its program has; whether a call was made to fail.
+    pub async fn ended(mut self) -> bool {
+        ended(&mut self.child).await;
+        self.injected()
+    }
+}
+
+/// Every thread of a process has a tracer.
+fn is_traced(pid: u32) -> bool {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("the process lives");
+    tasks.flatten().all(|task| {
+        let status = std::fs::read_to_string(task.path().join("status")).unwrap_or_default();
+        let tracer = status.lines().find_map(|l| l.strip_prefix("TracerPid:"));
+        tracer.is_some_and(|pid| pid.trim() != "0")
+    })
 }
 
 /// A program that talks to a person, its output in a file.

@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::ExitStatus,
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -29,17 +30,8 @@ impl Server {
 
     /// A server whose data lie elsewhere, such as on another disk.
     pub async fn start_on(folder: &Path, data: &Path, config: &str) -> Self {
-        let file = folder.join("alluse.toml");
-        std::fs::write(&file, config).expect("the folder can be written");
-        let (config, data) = (file.display().to_string(), data.display().to_string());
-        let arguments = [
-            "serve",
-            "--listen=127.0.0.1:0",
-            "--config",
-            &config,
-            "--data",
-            &data,
-        ];
+        let arguments = arguments(folder, data, config);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let program = Program::start(&arguments, &folder.join("alluse.log")).await;
         let http = Client::new(&program.url);
         Self {
@@ -49,10 +41,36 @@ impl Server {
         }
     }
 
+    /// Starts a server as [`Self::start`] does and kills it after `time`: before, while or after
+    /// it opens its store.
+    pub async fn start_and_kill(folder: &Path, config: &str, time: Duration) {
+        let arguments = arguments(folder, &folder.join("data"), config);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        Program::start_and_kill(&arguments, &folder.join("alluse.log"), time).await;
+    }
+
     /// Where its store lies.
     #[must_use]
     pub fn store(&self) -> PathBuf {
         self.folder.join("data/store")
+    }
+
+    /// Waits until it says that it can store and answer.
+    pub async fn ready(&self) {
+        wait::until("/-/ready", async || {
+            (self.http.get("/-/ready").await.status == 200).then_some(())
+        })
+        .await;
+    }
+
+    /// One of the server's own metrics.
+    pub async fn own(&self, metric: &str) -> f64 {
+        let text = self.http.get("/metrics").await.text;
+        let line = text
+            .lines()
+            .find_map(|l| l.strip_prefix(metric)?.strip_prefix(' '));
+        line.and_then(|value| value.trim().parse().ok())
+            .unwrap_or_else(|| panic!("no metric {metric}:\n{text}"))
     }
 
     /// Asks it to end.
@@ -105,4 +123,14 @@ impl Server {
         })
         .await
     }
+}
+
+/// The command line of a server that keeps everything in a folder.
+fn arguments(folder: &Path, data: &Path, config: &str) -> Vec<String> {
+    let file = folder.join("alluse.toml");
+    std::fs::write(&file, config).expect("the folder can be written");
+    let (config, data) = (file.display().to_string(), data.display().to_string());
+    let arguments = ["serve", "--listen=127.0.0.1:0", "--config", &config];
+    let arguments = arguments.into_iter().chain(["--data", &data]);
+    arguments.map(str::to_owned).collect()
 }

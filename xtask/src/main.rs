@@ -1,6 +1,8 @@
 //! The developer's commands.
 
 mod bench;
+mod faults;
+mod mutants;
 mod packages;
 mod step;
 mod web;
@@ -39,6 +41,11 @@ enum Command {
     Lint,
     /// Build the dashboard into web/dist, from the npm registry by its lockfile.
     Web,
+    /// Remove one protection at a time and expect its test to go red. Not part of `test`.
+    Mutants {
+        /// Part of a mutant's name; see docs/testing/mutants.
+        name: Option<String>,
+    },
     /// Measure; without a name, everything. Figures are ratios and medians: machines are noisy.
     Bench {
         /// Which benchmark; see the list by a wrong name.
@@ -53,6 +60,7 @@ fn main() -> ExitCode {
         Command::Test => test(&steps),
         Command::Lint => lint(&steps),
         Command::Web => web::build(&steps),
+        Command::Mutants { name } => mutants::run(name.as_deref()),
         Command::Bench { name } => bench::run(&steps, name.as_deref()),
     };
     match done {
@@ -91,12 +99,14 @@ fn test(steps: &Steps) -> Result<(), String> {
     lint(steps)?;
     // The end-to-end tests run the real programs: they must be there, and be these.
     steps.run("build", cargo(["build", "-p", "alluse", "-p", "ledger"]))?;
+    faults::begin()?;
     steps.run("tests", cargo(["test", "--workspace"]))?;
     // Once more for its figures, which a passing test keeps to itself.
     let mut scripts = cargo(["test", "--quiet", "-p", "query", "--test", "it"]);
     scripts.args(["promqltest", "--", "--nocapture"]);
     steps.run("PromQL acceptance scripts", scripts)?;
     web::test(steps)?;
+    faults::report();
     steps.report();
     Ok(())
 }

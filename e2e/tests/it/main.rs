@@ -7,14 +7,20 @@
 
 mod agent;
 mod api;
+mod bombs;
 mod cli;
 mod crash;
 mod demo;
 mod disk;
 mod doors;
+mod explosion;
+mod full;
 mod keep;
 mod quality;
+mod kills;
+mod power;
 mod refusals;
 mod remote;
 mod serve;
+mod syscalls;
 mod tuning;
