@@ -44,8 +44,8 @@ fn counted(value: u64, trace: &str) -> String {
 async fn exemplars(server: &Server, query: &str) -> Value {
     let reply = server
         .http
-        .ask("/api/v1/query_exemplars", &[("query", query)]);
-    let reply = reply.await;
+        .ask("/api/v1/query_exemplars", &[("query", query)])
+        .await;
     assert_eq!(reply.status, 200, "{}", reply.text);
     reply.json()["data"].clone()
 }
