@@ -86,10 +86,10 @@ fn a_selection_larger_than_an_answer_may_be_is_read_in_pieces() {
         ..peer.config()
     };
     let reader = RemoteReader::new(connect(config));
-    let (from_ms, to_ms) = (START_MS + 5_000, START_MS + 1_004_999);
+    let (from_ms, to_ms) = (START_MS + 5_001, START_MS + 1_004_999);
     let found = select(&reader, from_ms, to_ms).unwrap();
     assert_eq!(found.len(), 1);
-    let want: Vec<i64> = (5..=1_004).map(|s| START_MS + s * 1_000).collect();
+    let want: Vec<i64> = (6..=1_004).map(|s| START_MS + s * 1_000).collect();
     assert_eq!(
         found[0].times_ms, want,
         "each sample once, the edges included"
