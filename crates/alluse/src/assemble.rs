@@ -223,6 +223,10 @@ fn store(config: &Config, data: &Path, clock: Arc<dyn Clock>) -> Result<Arc<Stor
     let said = &config.store;
     let settings = store::Config {
         retention: said.retention,
+        retention_1m: said.retention_1m,
+        retention_1h: said.retention_1h,
+        retention_bytes: said.retention_bytes,
+        retention_rules: said.retention_rules.clone(),
         series_max: usize::try_from(said.series_max).unwrap_or(usize::MAX),
         series_max_per_metric: usize::try_from(said.series_max_per_metric).unwrap_or(usize::MAX),
         label_values_max: usize::try_from(said.label_values_max).unwrap_or(usize::MAX),

@@ -58,6 +58,12 @@ pub(crate) struct Store {
     /// The store elsewhere that keeps the samples instead of the own one.
     pub(crate) remote: Option<Outlet>,
     pub(crate) retention: Duration,
+    /// Age of one-minute and one-hour roll-ups; zero: none are made.
+    pub(crate) retention_1m: Duration,
+    pub(crate) retention_1h: Duration,
+    /// Bytes the store may take; 0: no limit.
+    pub(crate) retention_bytes: u64,
+    pub(crate) retention_rules: Vec<store::RetentionRule>,
     pub(crate) series_max: u64,
     /// Active series of one metric.
     pub(crate) series_max_per_metric: u64,
@@ -267,6 +273,8 @@ fn apply_environment(
                 Ok(())
             }
             "store.retention" => duration::parse(value).map(|v| config.store.retention = v),
+            "store.retention_1m" => duration::parse(value).map(|v| config.store.retention_1m = v),
+            "store.retention_1h" => duration::parse(value).map(|v| config.store.retention_1h = v),
             "governor.trust" => TRUST
                 .iter()
                 .find(|(name, _)| name == value)
@@ -352,6 +360,31 @@ fn size(said: &Section<'_, '_>, key: &'static str, default: usize, most: usize) 
     })
 }
 
+/// Least byte limit: below the bound of the log it would leave no room for samples.
+const RETENTION_BYTES_MIN: u64 = 512 << 20;
+
+fn retention_bytes(said: &Section<'_, '_>) -> u64 {
+    let bytes = said.integer("retention_bytes", 0..=1 << 60).unwrap_or(0);
+    if (1..RETENTION_BYTES_MIN).contains(&bytes) {
+        let least = format!("expected 0 (no limit) or at least {RETENTION_BYTES_MIN} bytes");
+        said.mistake("retention_bytes", least);
+    }
+    bytes
+}
+
+/// Series that are forgotten earlier: a selector, and an age.
+fn retention_rule(said: Section<'_, '_>) -> store::RetentionRule {
+    let text = said.required_text("match");
+    let matchers = query::parse_selector(&text).unwrap_or_else(|error| {
+        said.mistake("match", error.to_string());
+        Vec::new()
+    });
+    said.require("age");
+    let age = said.duration("age", HOUR..=YEARS).unwrap_or(YEARS);
+    said.finish();
+    store::RetentionRule { matchers, age }
+}
+
 fn store(said: Section<'_, '_>) -> Store {
     let url = said.text("remote");
     if url.as_ref().is_some_and(|url| !url.starts_with("http://")) {
@@ -368,6 +401,18 @@ fn store(said: Section<'_, '_>) -> Store {
         retention: said
             .duration("retention", HOUR..=YEARS)
             .unwrap_or(Duration::from_secs(15 * 86_400)),
+        retention_1m: said
+            .duration("retention_1m", Duration::ZERO..=YEARS)
+            .unwrap_or(Duration::ZERO),
+        retention_1h: said
+            .duration("retention_1h", Duration::ZERO..=YEARS)
+            .unwrap_or(Duration::ZERO),
+        retention_bytes: retention_bytes(&said),
+        retention_rules: said
+            .sections("retention_rules")
+            .into_iter()
+            .map(retention_rule)
+            .collect(),
         series_max,
         series_max_per_metric: said
             .integer("series_max_per_metric", 1..=1 << 40)
@@ -691,6 +736,26 @@ mod tests {
             "target[0].url: \"ftp://b\" does not begin with http://"
         ));
         assert!(has("target[0].objective.query: is missing"));
+    }
+
+    #[test]
+    fn retention_has_tiers_a_byte_limit_and_rules() {
+        let text = "[store]\nretention_1m = \"30d\"\nretention_1h = \"0s\"\n\
+                    retention_bytes = 1073741824\n[[store.retention_rules]]\n\
+                    match = '{__name__=~\"debug_.*\"}'\nage = \"1d\"\n";
+        let store = read("a", text, &[]).unwrap().store;
+        assert_eq!(store.retention_1m, Duration::from_secs(30 * 86_400));
+        assert_eq!(
+            (store.retention_1h, store.retention_bytes),
+            (Duration::ZERO, 1 << 30)
+        );
+        assert_eq!(store.retention_rules[0].matchers[0].value, "debug_.*");
+        let text = "[store]\nretention_bytes = 7\n[[store.retention_rules]]\nmatch = \"{\"\n";
+        let mistakes = read("a", text, &[]).unwrap_err();
+        let keys: Vec<&str> = mistakes.iter().map(|m| m.key.as_str()).collect();
+        assert!(keys.contains(&"store.retention_bytes"), "{keys:?}");
+        assert!(keys.contains(&"store.retention_rules[0].match"), "{keys:?}");
+        assert!(keys.contains(&"store.retention_rules[0].age"), "{keys:?}");
     }
 
     #[test]

@@ -126,6 +126,31 @@ impl Telemetry {
             "Times the log was forced to the disk.",
             |s| s.syncs,
         );
+        counter(
+            "alluse_store_rolled_up_total",
+            "Roll-ups made of whole days.",
+            |s| s.rolled_up,
+        );
+        counter(
+            "alluse_store_forgotten_by_age_total",
+            "Parts and roll-ups dropped because they were older than their retention.",
+            |s| s.forgotten_by_age,
+        );
+        counter(
+            "alluse_store_forgotten_by_bytes_total",
+            "Parts and roll-ups dropped because of store.retention_bytes.",
+            |s| s.forgotten_by_bytes,
+        );
+        counter(
+            "alluse_store_forgotten_by_rule_total",
+            "Parts and roll-ups written anew without series that store.retention_rules forget.",
+            |s| s.forgotten_by_rule,
+        );
+        counter(
+            "alluse_store_forgotten_bytes_total",
+            "Bytes of all parts and roll-ups that the retention dropped.",
+            |s| s.forgotten_bytes,
+        );
     }
 
     /// What the store found damaged, and what it did about it.

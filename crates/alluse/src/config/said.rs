@@ -141,13 +141,18 @@ impl<'t, 'i> Section<'t, 'i> {
 
     /// A text that must be there.
     pub(crate) fn required_text(&self, key: &'static str) -> String {
+        self.require(key);
+        self.text(key).unwrap_or_default()
+    }
+
+    /// Notes a mistake if a key is not there.
+    pub(crate) fn require(&self, key: &'static str) {
         let present = self
             .table
             .is_some_and(|t| t.iter().any(|(k, _)| k.get_ref() == key));
         if !present {
             self.wrong(key, self.at, "is missing");
         }
-        self.text(key).unwrap_or_default()
     }
 
     /// A text that `parse` understands.
