@@ -18,7 +18,7 @@ use testkit::report;
 const OFFERED: u64 = 1_000_000;
 /// Series a request.
 const A_REQUEST: u64 = 5_000;
-/// Active series allowed.
+/// Active series allowed; half of them to one metric.
 const SERIES_MAX: u64 = 20_000;
 
 /// Memory the flood may cost: the series that are allowed, and requests being decoded.
@@ -103,13 +103,20 @@ async fn a_million_series_of_one_metric_harm_no_other() {
     );
     assert!(refused > 0, "nothing was limited");
     assert!(
-        told.contains("series_limit") && told.contains("flood"),
+        told.contains("metric_limit") && told.contains("flood"),
         "{told}"
     );
     assert!(grown < ALLOWED_BYTES, "{grown} bytes");
     let active = server.own("alluse_store_series").await;
     assert!(active <= SERIES_MAX as f64, "{active} active series");
     sent.judge(&server, sent.acked.len() as u64).await.unwrap();
+    // The room that is left is the others': a metric nobody has seen is taken.
+    let newcomer = Stream::new("newcomer", Order::Rising, None);
+    let reply = server
+        .http
+        .bytes("/api/v1/write", &HEADERS, newcomer.body(0))
+        .await;
+    assert_eq!(reply.status, 204, "{}", reply.text);
     let figures = format!(
         "{} batches of others taken, memory +{} MiB",
         sent.acked.len(),
