@@ -2,7 +2,9 @@
 
 pub mod distribution;
 pub mod linalg;
+pub mod moments;
 pub mod regress;
 pub mod rng;
+pub mod sketch;
 pub mod sum;
 pub mod summary;
