@@ -13,6 +13,7 @@ pub(crate) mod params;
 pub(crate) mod problem;
 mod prometheus;
 mod quality;
+mod streams;
 
 use std::sync::Arc;
 
@@ -57,6 +58,8 @@ pub(crate) struct App {
     pub(crate) store: Option<Arc<store::Store>>,
     /// What is stored, for readers that subscribe, and their places.
     pub(crate) feed: store::Feed,
+    /// What the streams did, where the configuration has any.
+    pub(crate) streams: Option<Arc<crate::streams::Streams>>,
     pub(crate) feeds: Arc<Semaphore>,
 }
 
@@ -121,6 +124,8 @@ fn prometheus_routes() -> Router<Arc<App>> {
             get(exemplars::query).post(exemplars::query),
         )
         .route("/feed", get(feed::stream))
+        .route("/streams", get(streams::all))
+        .route("/streams/{name}/dead_letters", get(streams::dead_letters))
         .route("/export", get(export::json_lines).post(export::json_lines))
         .route(
             "/format_query",

@@ -24,6 +24,7 @@ use crate::{
     mailbox::{Mail, Mailbox},
     measure::Measure,
     pipeline::{Parts, Pipeline},
+    streams::Streams,
     telemetry::Telemetry,
     tuner::Tuner,
     view::View,
@@ -47,6 +48,8 @@ pub(crate) struct Assembly {
     pub(crate) collector: collect::Collector,
     pub(crate) targets: Vec<TargetLink>,
     pub(crate) keep: Keep,
+    /// The streams, and what they are shown.
+    pub(crate) streams: Option<(Arc<Streams>, store::Subscription)>,
 }
 
 /// A target and the way to it.
@@ -124,6 +127,7 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
     keep.watch(&telemetry);
     let changes = keep.feed();
     telemetry.watch_feed(&changes);
+    let streams = streams(&config, &changes, &telemetry, &clock);
     let collector = collector(&config, Arc::clone(&clock));
     let (view, viewed) = watch::channel(past.view(clock.wall_ms()));
     let (events, _) = broadcast::channel(EVENTS_AHEAD);
@@ -195,6 +199,7 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         doors,
         answers: keep.answers(),
         store: keep.here().cloned(),
+        streams: streams.as_ref().map(|(streams, _)| Arc::clone(streams)),
         feed: changes,
         feeds: Arc::new(Semaphore::new(feed::READERS_MAX)),
     };
@@ -206,7 +211,28 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         collector,
         targets,
         keep,
+        streams,
     })
+}
+
+/// The streams of the configuration, if it has any, subscribed to what enters them.
+fn streams(
+    config: &Config,
+    changes: &store::Feed,
+    telemetry: &Telemetry,
+    clock: &Arc<dyn Clock>,
+) -> Option<(Arc<Streams>, store::Subscription)> {
+    if config.streams.is_empty() {
+        return None;
+    }
+    let missed = telemetry.registry.counter(
+        "alluse_stream_missed_points_total",
+        "Points that left the change feed before the streams took them.",
+        &[],
+    );
+    let streams = Streams::new(config.streams.clone(), missed, clock.wall_ms());
+    let subscription = changes.subscribe(streams.inputs());
+    Some((Arc::new(streams), subscription))
 }
 
 fn keep(config: &Config, data: &Path, clock: &Arc<dyn Clock>) -> Result<Keep, AssembleError> {

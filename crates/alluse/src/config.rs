@@ -7,6 +7,7 @@
 pub(crate) mod duration;
 pub(crate) mod outlet;
 mod said;
+mod stream;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -28,6 +29,8 @@ pub(crate) struct Config {
     pub(crate) governor: Governor,
     pub(crate) targets: Vec<Target>,
     pub(crate) capacity: Vec<Capacity>,
+    /// What is windowed, joined and reshaped in flight.
+    pub(crate) streams: Vec<::stream::StreamSpec>,
 }
 
 /// Where the server listens and what it accepts.
@@ -323,6 +326,7 @@ fn meant(root: &Section<'_, '_>) -> Config {
         governor: governor(root.section("governor")),
         targets: root.sections("target").into_iter().map(target).collect(),
         capacity: capacities(root),
+        streams: stream::streams(root),
     }
 }
 

@@ -100,6 +100,7 @@ pub(crate) async fn run(
         collector,
         targets,
         keep,
+        streams,
     } = assembly;
     let listen = app.config.server.listen;
     let listener = TcpListener::bind(listen).await.map_err(|error| {
@@ -127,6 +128,12 @@ pub(crate) async fn run(
         Keep::Elsewhere(there) => Some(tokio::spawn(there.forwarder.clone().run(sending_stopped))),
     };
     let sink = Arc::clone(&app.doors.sink);
+    let streaming = streams.map(|(streams, subscription)| {
+        let (reader, sink) = (keep.reader(), Arc::clone(&sink));
+        let clock = Arc::clone(&app.clock);
+        tokio::spawn(streams.run(subscription, reader, sink, clock))
+    });
+    let streaming = streaming.unwrap_or_else(|| tokio::spawn(std::future::ready(())));
     let collecting = tokio::spawn(collect(collector, sink, stopped.clone()));
     let changes = app.feed.clone();
     let serving = serve(listener, app, stopped.clone());
@@ -145,6 +152,7 @@ pub(crate) async fn run(
     changes.close();
     for (name, task) in [
         ("collector", collecting),
+        ("streams", streaming),
         ("actuators", actuating),
         ("api", serving),
     ] {

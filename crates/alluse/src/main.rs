@@ -24,6 +24,7 @@ mod serve;
 #[cfg(test)]
 mod simulation;
 mod store_cli;
+mod streams;
 mod telemetry;
 mod trial;
 mod tuner;

@@ -126,7 +126,7 @@ fn batch(items: Vec<Item>) -> Batch {
     let sample = |item: Item| Sample::float(item.labels, item.time_ms, item.value);
     Batch {
         samples: items.into_iter().map(sample).collect(),
-        metadata: Vec::new(),
+        ..Batch::default()
     }
 }
 

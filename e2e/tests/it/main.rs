@@ -22,5 +22,6 @@ mod quality;
 mod refusals;
 mod remote;
 mod serve;
+mod streams;
 mod syscalls;
 mod tuning;

@@ -334,6 +334,25 @@ impl<'t, 'i> Section<'t, 'i> {
         all.map(|(name, value)| (name, text(value))).collect()
     }
 
+    /// Every key of the table with the table it names: for keys that the user chose.
+    pub(crate) fn tables(&self) -> Vec<(String, Section<'t, 'i>)> {
+        let mut tables = Vec::new();
+        for (key, value) in self.table.into_iter().flatten() {
+            let (name, at) = (key.get_ref().to_string(), value.span().start);
+            let path = self.key(&name);
+            match value.get_ref().as_table() {
+                Some(table) => tables.push((name, self.inner(Some(table), path, at))),
+                None => self.wrong(&name, at, expected("a table", value.get_ref())),
+            }
+        }
+        tables
+    }
+
+    /// Whether the table has the key.
+    pub(crate) fn has(&self, key: &'static str) -> bool {
+        self.get(key).is_some()
+    }
+
     /// Whether the table is there at all.
     pub(crate) fn is_present(&self) -> bool {
         self.table.is_some()
