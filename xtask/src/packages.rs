@@ -22,6 +22,11 @@ pub(crate) const FOR_TESTS: &[Package] = &[
         program: "victoria-metrics",
         package: "victoria-metrics",
     },
+    // Scrapes us and writes to us.
+    Package {
+        program: "prometheus",
+        package: "prometheus",
+    },
 ];
 
 /// Installs what is missing (Debian and its kin, as root); elsewhere says what to install.
@@ -44,7 +49,9 @@ pub(crate) fn install(steps: &Steps, packages: &[Package]) -> Result<(), String>
     install
         .args(["install", "-y", "-qq", "--no-install-recommends"])
         .args(&missing)
-        .env("DEBIAN_FRONTEND", "noninteractive");
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        // Installed to be started by the tests, not as services of this machine.
+        .env("RUNLEVEL", "1");
     steps.run(&format!("install {}", missing.join(" ")), install)
 }
 

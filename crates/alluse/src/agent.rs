@@ -88,6 +88,7 @@ fn configured(args: AgentArgs) -> Result<Config, Failure> {
         let message = "alluse: where to? Give --to http://HOST:PORT, or `to` in [agent]";
         return Err(Failure::usage(message));
     }
+    serve::read_jobs(&mut config)?;
     Ok(config)
 }
 

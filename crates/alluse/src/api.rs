@@ -14,6 +14,7 @@ pub(crate) mod problem;
 mod prometheus;
 mod quality;
 mod streams;
+mod targets;
 
 use std::sync::Arc;
 
@@ -27,7 +28,8 @@ use query::Engine;
 use tokio::sync::{Semaphore, broadcast, watch};
 
 use crate::{
-    config::Config, mailbox::Mailbox, measure::Measure, telemetry::Telemetry, ui, view::View,
+    config::Config, mailbox::Mailbox, measure::Measure, scraping::Scraping, telemetry::Telemetry,
+    ui, view::View,
 };
 
 /// What the handlers share.
@@ -50,6 +52,7 @@ pub(crate) struct App {
     pub(crate) collector: collect::Handle,
     /// `None` unless the configuration asks for it.
     pub(crate) admin: Option<admin::Admin>,
+    pub(crate) scraping: Arc<Scraping>,
     /// What senders push, and where it goes.
     pub(crate) doors: ingest::Doors,
     /// Who answers queries whole, when samples are kept elsewhere.
@@ -96,6 +99,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .nest("/api/v1/loop", loop_routes())
         .route("/-/healthy", get(health::healthy))
         .route("/-/ready", get(health::ready))
+        .route("/-/reload", post(targets::reload).put(targets::reload))
         .route("/metrics", get(health::metrics))
         .merge(ingest::routes())
         .route("/", get(ui::index))
@@ -126,6 +130,8 @@ fn prometheus_routes() -> Router<Arc<App>> {
         .route("/feed", get(feed::stream))
         .route("/streams", get(streams::all))
         .route("/streams/{name}/dead_letters", get(streams::dead_letters))
+        .route("/targets", get(targets::targets))
+        .route("/scrape_pools", get(targets::scrape_pools))
         .route("/export", get(export::json_lines).post(export::json_lines))
         .route(
             "/format_query",

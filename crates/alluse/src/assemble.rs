@@ -24,6 +24,7 @@ use crate::{
     mailbox::{Mail, Mailbox},
     measure::Measure,
     pipeline::{Parts, Pipeline},
+    scraping::Scraping,
     streams::Streams,
     telemetry::Telemetry,
     tuner::Tuner,
@@ -163,6 +164,12 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         telemetry: Arc::clone(&telemetry),
         record: crate::driver::Record::default(),
     };
+    let scraping = Scraping::new(
+        config.collect.prometheus_config.clone(),
+        collector.handle(),
+        Arc::clone(&clock),
+        &telemetry.registry,
+    );
     let quality = Arc::clone(collector.handle().quality());
     let receiver = receiver(&config).inspected(Arc::clone(&quality));
     let sink: Arc<dyn SampleSink> = Arc::new(collect::Inspected::new(
@@ -196,6 +203,7 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         events,
         telemetry,
         collector: collector.handle(),
+        scraping: Arc::new(scraping),
         doors,
         answers: keep.answers(),
         store: keep.here().cloned(),
@@ -324,10 +332,35 @@ pub(crate) fn collector(config: &Config, clock: Arc<dyn Clock>) -> collect::Coll
                 interval,
                 ..collect::HostConfig::default()
             }),
-        processes: Vec::new(),
+        found_processes: config.collect.processes.iter().map(process).collect(),
+        cgroups: cgroups(&config.collect),
+        probes: config.collect.probes.clone(),
+        triggers: config.collect.triggers.clone(),
         targets: scrapes.chain(tuned).collect(),
+        jobs: config.collect.jobs.clone(),
+        ..collect::Config::default()
     };
     collect::Collector::new(settings, clock)
+}
+
+fn process(
+    said: &crate::config::doors::Process,
+) -> (String, collect::process::Selector, collect::ProcessConfig) {
+    let config = collect::ProcessConfig {
+        interval: said.interval,
+        ..collect::ProcessConfig::new(0, &said.job)
+    };
+    (said.job.clone(), said.selector.clone(), config)
+}
+
+fn cgroups(said: &crate::config::Collect) -> Option<collect::CgroupConfig> {
+    let default = collect::CgroupConfig::default();
+    (said.own_cgroup || !said.cgroups.is_empty()).then(|| collect::CgroupConfig {
+        own: said.own_cgroup,
+        names: said.cgroups.clone(),
+        interval: said.host_interval.unwrap_or(default.interval),
+        ..default
+    })
 }
 
 fn link(

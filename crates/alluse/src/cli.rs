@@ -143,6 +143,9 @@ pub(crate) struct ServeArgs {
     /// Configuration file (TOML). Everything in it is optional.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Scrape configuration in Prometheus's format; read again on SIGHUP and POST /-/reload.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prometheus_config: Option<PathBuf>,
     /// When stopped, also put back the values this run has kept.
     #[arg(long)]
     pub(crate) put_back: bool,
@@ -216,6 +219,9 @@ pub(crate) struct QueryArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Report every mistake of a configuration with its place and key; exit 2 if there is one.
+    ///
+    /// A file that ends in .yml or .yaml is read as Prometheus's; so is the one that
+    /// `collect.prometheus_config` names. Keys of it that have no effect here are explained.
     ///
     /// Flags win over the environment (ALLUSE__SERVER__LISTEN, ALLUSE__SERVER__DATA,
     /// ALLUSE__STORE__RETENTION, ALLUSE__GOVERNOR__TRUST, ALLUSE__GOVERNOR__SEED), the

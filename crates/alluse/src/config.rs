@@ -4,6 +4,7 @@
 //! (`ALLUSE__SERVER__LISTEN`), that over the file, that over the default. All mistakes are
 //! reported at once, each with its place and key.
 
+pub(crate) mod doors;
 pub(crate) mod duration;
 pub(crate) mod outlet;
 mod said;
@@ -103,6 +104,19 @@ pub(crate) struct Collect {
     /// Between two samples of this host; `None` to leave the host alone.
     pub(crate) host_interval: Option<Duration>,
     pub(crate) scrapes: Vec<Scrape>,
+    /// A `prometheus.yml`; relative to this configuration's folder.
+    pub(crate) prometheus_config: Option<PathBuf>,
+    /// Whether the control group of this server is sampled.
+    pub(crate) own_cgroup: bool,
+    /// Further control groups, by path.
+    pub(crate) cgroups: Vec<String>,
+    pub(crate) processes: Vec<doors::Process>,
+    pub(crate) statsd: Option<collect::StatsdConfig>,
+    pub(crate) otlp_grpc: Option<doors::OtlpGrpc>,
+    pub(crate) probes: Vec<collect::ProbeConfig>,
+    pub(crate) triggers: Vec<collect::TriggerConfig>,
+    /// Its jobs, once it is read.
+    pub(crate) jobs: Vec<collect::Job>,
 }
 
 /// One endpoint scraped for metrics.
@@ -498,20 +512,41 @@ fn series_limit(said: Section<'_, '_>) -> Option<SeriesLimit> {
 }
 
 fn collect(said: Section<'_, '_>) -> Collect {
-    let host = said.text("host");
-    if host.as_deref().is_some_and(|h| h != "on" && h != "off") {
-        said.mistake("host", "expected \"on\" or \"off\"");
-    }
+    let is_on = |key| said.choice(key, &SWITCH).unwrap_or(true);
+    let (host, own_cgroup) = (is_on("host"), is_on("cgroup"));
     let interval = said
         .duration("host_interval", interval_range())
         .unwrap_or(SECOND);
     let collect = Collect {
-        host_interval: (host.as_deref() != Some("off")).then_some(interval),
+        host_interval: host.then_some(interval),
         scrapes: said.sections("scrape").into_iter().map(scrape).collect(),
+        prometheus_config: said.text("prometheus_config").map(PathBuf::from),
+        own_cgroup,
+        cgroups: said.texts("cgroups"),
+        processes: said
+            .sections("process")
+            .into_iter()
+            .map(doors::process)
+            .collect(),
+        statsd: doors::statsd(said.section("statsd")),
+        otlp_grpc: doors::otlp_grpc(said.section("otlp_grpc")),
+        probes: said
+            .sections("probes")
+            .into_iter()
+            .map(doors::probe)
+            .collect(),
+        triggers: said
+            .sections("triggers")
+            .into_iter()
+            .map(doors::trigger)
+            .collect(),
+        jobs: Vec::new(),
     };
     said.finish();
     collect
 }
+
+const SWITCH: [(&str, bool); 2] = [("on", true), ("off", false)];
 
 fn interval_range() -> std::ops::RangeInclusive<Duration> {
     Duration::from_millis(100)..=HOUR

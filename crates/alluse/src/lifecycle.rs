@@ -18,6 +18,7 @@ use crate::{
     assemble::{Assembly, TargetLink},
     keep::Keep,
     mailbox::{Mail, Mailbox},
+    otlp_grpc::Export,
 };
 
 /// Between two discoveries of a target: how soon its death or restart is noticed.
@@ -97,7 +98,7 @@ pub(crate) async fn run(
         driver,
         mails,
         orders,
-        collector,
+        mut collector,
         targets,
         keep,
         streams,
@@ -112,6 +113,11 @@ pub(crate) async fn run(
     let (sending_stops, sending_stopped) = watch::channel(false);
 
     collector.handle().add_target(own_target(address));
+    if let Some(statsd) = &app.config.collect.statsd {
+        let socket = collect::StatsdSocket::bind(statsd).await;
+        collector.hear_statsd(socket.map_err(std::io::Error::other)?);
+    }
+    let exporting = export(&app, stopped.clone()).await?;
     let looping = std::thread::Builder::new()
         .name("loop".to_owned())
         .spawn(move || {
@@ -155,6 +161,7 @@ pub(crate) async fn run(
         ("streams", streaming),
         ("actuators", actuating),
         ("api", serving),
+        ("OTLP over gRPC", exporting),
     ] {
         if tokio::time::timeout(DRAIN, task).await.is_err() {
             tracing::warn!(name, "did not end in time");
@@ -178,6 +185,30 @@ pub(crate) async fn resolved(mut stopped: watch::Receiver<bool>) {
     if stopped.wait_for(|stop| *stop).await.is_err() {
         // The sender is gone: that is a stop too.
     }
+}
+
+/// Hears OTLP over gRPC, where the configuration says so.
+async fn export(
+    app: &Arc<api::App>,
+    stopped: watch::Receiver<bool>,
+) -> std::io::Result<JoinHandle<()>> {
+    let Some(said) = &app.config.collect.otlp_grpc else {
+        return Ok(tokio::spawn(std::future::ready(())));
+    };
+    let listen = said.listen;
+    let listener = TcpListener::bind(listen).await.map_err(|error| {
+        std::io::Error::new(error.kind(), format!("cannot listen on {listen}: {error}"))
+    })?;
+    tracing::info!("OTLP over gRPC on {}", listener.local_addr()?);
+    let limits = collect::grpc::GrpcLimits {
+        message_bytes: said.message_bytes_max,
+        ..collect::grpc::GrpcLimits::default()
+    };
+    let method = Arc::new(Export(app.doors.clone()));
+    let stop = resolved(stopped);
+    Ok(tokio::spawn(collect::grpc::serve(
+        listener, method, limits, stop,
+    )))
 }
 
 /// Stores what is collected, on a thread where a slow disk holds up neither sampling nor the loop.

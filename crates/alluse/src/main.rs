@@ -17,9 +17,11 @@ mod lifecycle;
 mod mailbox;
 mod measure;
 mod optimize;
+mod otlp_grpc;
 mod pipeline;
 mod quarantine;
 mod report;
+mod scraping;
 mod serve;
 #[cfg(test)]
 mod simulation;

@@ -1,6 +1,12 @@
 //! `alluse serve` and `alluse config check`.
 
-use std::{io::Write, path::Path, sync::Arc};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use collect::prometheus_config::{self, Note, Weight};
 
 use tokio::{
     io::AsyncReadExt,
@@ -11,8 +17,9 @@ use crate::{
     Failure,
     assemble::assemble,
     cli::ServeArgs,
-    config::{self, Config, Mistake},
+    config::{self, Config},
     lifecycle::{self, SystemClock},
+    scraping::{self, Scraping},
 };
 
 /// Runs the server until SIGINT or SIGTERM.
@@ -22,6 +29,10 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     if let Some(data) = args.data {
         config.server.data = data;
     }
+    if let Some(file) = args.prometheus_config {
+        config.collect.prometheus_config = Some(file);
+    }
+    read_jobs(&mut config)?;
     let assembly =
         assemble(config, Arc::new(SystemClock::new())).map_err(|error| Failure::of(&error))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -36,6 +47,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
             tracing::debug!("nobody reads standard output");
         }
     };
+    runtime.spawn(reload_on_signal(Arc::clone(&assembly.app.scraping)));
     let served = runtime.block_on(lifecycle::run(
         assembly,
         args.put_back,
@@ -72,6 +84,20 @@ pub(crate) async fn stop(until_stdin_closes: bool) {
     }
 }
 
+/// SIGHUP: the scrape configuration is read again.
+async fn reload_on_signal(scraping: Arc<Scraping>) {
+    let Ok(mut hangups) = signal(SignalKind::hangup()) else {
+        tracing::error!("SIGHUP cannot be heard");
+        return;
+    };
+    while hangups.recv().await.is_some() {
+        let scraping = Arc::clone(&scraping);
+        // How it went is logged and counted where it happens.
+        let read = tokio::task::spawn_blocking(move || scraping.reload()).await;
+        tracing::debug!(?read, "SIGHUP");
+    }
+}
+
 /// The configuration of a file, or the defaults; the environment applied.
 pub(crate) fn read(file: Option<&Path>) -> Result<Config, Failure> {
     let text = match file {
@@ -80,7 +106,25 @@ pub(crate) fn read(file: Option<&Path>) -> Result<Config, Failure> {
         None => String::new(),
     };
     let name = file.map_or_else(|| "defaults".to_owned(), |f| f.display().to_string());
-    config::read(&name, &text, &environment()).map_err(|mistakes| Failure::usage(list(&mistakes)))
+    let mut config = config::read(&name, &text, &environment())
+        .map_err(|mistakes| Failure::usage(list(&mistakes)))?;
+    config.collect.prometheus_config = beside(file, config.collect.prometheus_config);
+    Ok(config)
+}
+
+/// Reads the jobs of the Prometheus configuration that is named, if one is.
+pub(crate) fn read_jobs(config: &mut Config) -> Result<(), Failure> {
+    if let Some(file) = &config.collect.prometheus_config {
+        let read = scraping::load(file).map_err(|notes| Failure::usage(list(&notes)))?;
+        config.collect.jobs = read.jobs;
+    }
+    Ok(())
+}
+
+/// A path said in a file, relative to the folder of that file.
+fn beside(file: Option<&Path>, said: Option<PathBuf>) -> Option<PathBuf> {
+    let folder = file.and_then(Path::parent);
+    said.map(|path| folder.map_or(path.clone(), |folder| folder.join(path)))
 }
 
 fn environment() -> Vec<(String, String)> {
@@ -91,7 +135,7 @@ fn environment() -> Vec<(String, String)> {
     ours
 }
 
-fn list(mistakes: &[Mistake]) -> String {
+fn list(mistakes: &[impl ToString]) -> String {
     mistakes
         .iter()
         .map(ToString::to_string)
@@ -99,28 +143,91 @@ fn list(mistakes: &[Mistake]) -> String {
         .join("\n")
 }
 
-/// Reports every mistake of a configuration.
+/// One thing to say about a configuration.
+struct Said {
+    place: String,
+    key: String,
+    message: String,
+    is_mistake: bool,
+}
+
+/// Reports every mistake of a configuration, and of the Prometheus configuration it names; in
+/// the latter also the keys that have no effect.
 pub(crate) fn check(file: &Path, json: bool) -> Result<(), Failure> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|e| Failure::usage(format!("alluse: cannot read {}: {e}", file.display())))?;
-    let read = config::read(&file.display().to_string(), &text, &environment());
-    let mistakes = read.err().unwrap_or_default();
-    let shown = if json {
-        let rows: Vec<_> = mistakes
-            .iter()
-            .map(|m| serde_json::json!({"place": m.place, "key": m.key, "message": m.message}))
-            .collect();
-        serde_json::to_string_pretty(&rows).expect("texts are JSON")
-    } else if mistakes.is_empty() {
-        format!("{}: no mistakes", file.display())
+    let is_yaml = file.extension().is_some_and(|e| e == "yml" || e == "yaml");
+    let said = if is_yaml {
+        check_prometheus(file)
     } else {
-        list(&mistakes)
+        check_own(file)?
     };
+    let mistakes = said.iter().filter(|said| said.is_mistake).count();
     let mut out = std::io::stdout();
+    let shown = if json {
+        as_json(&said)
+    } else {
+        as_text(file, &said)
+    };
     writeln!(out, "{shown}").map_err(|error| Failure::of(&error))?;
-    if mistakes.is_empty() {
+    if mistakes == 0 {
         Ok(())
     } else {
         Err(Failure::usage(""))
     }
+}
+
+fn check_own(file: &Path) -> Result<Vec<Said>, Failure> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|e| Failure::usage(format!("alluse: cannot read {}: {e}", file.display())))?;
+    match config::read(&file.display().to_string(), &text, &environment()) {
+        Err(mistakes) => Ok(mistakes
+            .into_iter()
+            .map(|mistake| Said {
+                place: mistake.place,
+                key: mistake.key,
+                message: mistake.message,
+                is_mistake: true,
+            })
+            .collect()),
+        Ok(config) => {
+            let named = beside(Some(file), config.collect.prometheus_config);
+            Ok(named.map_or_else(Vec::new, |file| check_prometheus(&file)))
+        }
+    }
+}
+
+fn check_prometheus(file: &Path) -> Vec<Said> {
+    let notes = match prometheus_config::read_file(file) {
+        Ok(config) => config.notices,
+        Err(mistakes) => mistakes,
+    };
+    let said = |note: Note| Said {
+        place: format!("{}:{}:{}", note.file, note.at.line, note.at.column),
+        is_mistake: note.weight == Weight::Mistake,
+        key: note.key,
+        message: note.message,
+    };
+    notes.into_iter().map(said).collect()
+}
+
+fn as_json(said: &[Said]) -> String {
+    let row = |said: &Said| {
+        let weight = if said.is_mistake { "mistake" } else { "notice" };
+        serde_json::json!({
+            "place": said.place, "key": said.key, "message": said.message, "weight": weight,
+        })
+    };
+    let rows: Vec<_> = said.iter().map(row).collect();
+    serde_json::to_string_pretty(&rows).expect("texts are JSON")
+}
+
+fn as_text(file: &Path, said: &[Said]) -> String {
+    let line = |said: &Said| {
+        let colon = if said.key.is_empty() { "" } else { ": " };
+        format!("{}: {}{colon}{}", said.place, said.key, said.message)
+    };
+    let mut lines: Vec<String> = said.iter().map(line).collect();
+    if !said.iter().any(|said| said.is_mistake) {
+        lines.push(format!("{}: no mistakes", file.display()));
+    }
+    lines.join("\n")
 }

@@ -1,10 +1,14 @@
-//! The composition: the host, processes and scrape targets, each on its own tick, into one
+//! The composition: the host, processes, scrape targets, jobs, each on its own tick, into one
 //! channel of batches.
 //!
-//! Each source is a task with its own [`Ticker`]. Batches go into a bounded channel without
-//! waiting: a sink that does not keep up costs samples, which are counted, and never the rhythm.
-//! Targets and processes come and go through a [`Handle`] while the collector runs; what is
-//! removed gets its staleness markers.
+//! Each source is a task with its own [`Ticker`](crate::Ticker). Batches go into a bounded channel
+//! without waiting: a sink that does not keep up costs samples, which are counted, and never the
+//! rhythm. Targets, processes and whole jobs come and go through a [`Handle`] while the collector
+//! runs; what is removed gets its staleness markers.
+
+mod shell;
+mod statsd;
+mod tasks;
 
 use std::{
     collections::BTreeMap,
@@ -13,40 +17,31 @@ use std::{
     time::Duration,
 };
 
-use model::{Batch, Clock, Metadata, Sample};
-use tokio::{
-    sync::{mpsc, mpsc::error::TrySendError, watch},
-    task::JoinSet,
-};
+use model::{Batch, Clock, Labels, Sample};
+use tokio::sync::mpsc;
 
 use crate::{
-    host::{Host, HostConfig},
-    process::{Process, ProcessConfig},
+    cgroup::CgroupConfig,
+    host::HostConfig,
+    job::Job,
+    probe::{Probe, ProbeConfig},
+    process::{ProcessConfig, Selector},
     quality::Quality,
-    scrape::{Scraper, Target},
+    scrape::Target,
+    statsd_socket::StatsdSocket,
     tally::Tally,
-    ticker::{Tick, Ticker},
+    trigger::{Paces, TriggerConfig},
 };
+use shell::Shell;
+use tasks::Tasks;
 
-const TICKS: &str = "alluse_collect_ticks_total";
-const TICKS_SKIPPED: &str = "alluse_collect_ticks_skipped_total";
-const CLOCK_JUMPS: &str = "alluse_collect_clock_jumps_total";
-const SAMPLES: &str = "alluse_collect_samples_total";
-const SAMPLES_DROPPED: &str = "alluse_collect_samples_dropped_total";
-const BATCHES_DROPPED: &str = "alluse_collect_batches_dropped_total";
-const SCRAPE_FAILURES: &str = "alluse_collect_scrape_failures_total";
 const ORDERS_LOST: &str = "alluse_collect_orders_lost_total";
-const GAPS: &str = "alluse_collect_gaps_total";
-const MISSED_SCRAPES: &str = "alluse_collect_missed_scrapes_total";
-const COMPLETENESS: &str = "alluse_collect_completeness_ratio";
-const SAMPLING_SECONDS: &str = "alluse_collect_sampling_seconds";
 
-/// Orders that may wait: a discovery of a thousand targets at once.
+/// Orders that may wait.
 const ORDERS_MAX: usize = 1024;
 
-/// Longest wait for a task to end: beyond it (a read that the kernel never answers) the task is
-/// left behind without its staleness markers.
-const END_WAIT: Duration = Duration::from_secs(5);
+/// Answers of discoveries that may wait; their senders wait then.
+const FOUND_MAX: usize = 16;
 
 /// What to collect from the start. More can be added through the [`Handle`].
 #[derive(Debug, Clone, Default)]
@@ -55,8 +50,19 @@ pub struct Config {
     pub host: Option<HostConfig>,
     /// Processes.
     pub processes: Vec<ProcessConfig>,
+    /// Processes found by name, number or file; each with a name of its own. The numbers in their
+    /// configurations do not count.
+    pub found_processes: Vec<(String, Selector, ProcessConfig)>,
+    /// Control groups.
+    pub cgroups: Option<CgroupConfig>,
     /// Scrape targets.
     pub targets: Vec<Target>,
+    /// Jobs that find their targets themselves.
+    pub jobs: Vec<Job>,
+    /// Commands and endpoints of the user's own.
+    pub probes: Vec<ProbeConfig>,
+    /// When to look closer.
+    pub triggers: Vec<TriggerConfig>,
 }
 
 /// How a target's last scrape went, for an API.
@@ -74,13 +80,31 @@ pub struct TargetStatus {
     pub last_duration: Duration,
 }
 
+/// What a job's rules left out.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Dropped {
+    /// As discovered; not all of them where there are many.
+    pub targets: Vec<Labels>,
+    /// How many there are.
+    pub count: usize,
+}
+
 /// What a running collector can be asked and told. Clones are the same collector.
 #[derive(Debug, Clone)]
 pub struct Handle {
     orders: mpsc::Sender<Order>,
     tally: Arc<Tally>,
     quality: Arc<Quality>,
-    targets: Arc<Mutex<BTreeMap<String, TargetStatus>>>,
+    board: Arc<Mutex<Board>>,
+}
+
+/// What is shown of the targets.
+#[derive(Debug, Default)]
+struct Board {
+    /// By the key of the task.
+    targets: BTreeMap<String, TargetStatus>,
+    /// By job.
+    dropped: BTreeMap<String, Dropped>,
 }
 
 /// A change of what is collected.
@@ -90,6 +114,9 @@ enum Order {
     RemoveTarget(String),
     Process(String, Box<ProcessConfig>),
     RemoveProcess(String),
+    Jobs(Vec<Job>),
+    Probe(Box<ProbeConfig>, Box<dyn Probe>),
+    RemoveProbe(String),
 }
 
 impl Handle {
@@ -114,10 +141,32 @@ impl Handle {
         self.order(Order::RemoveProcess(name.to_owned()));
     }
 
-    /// The targets and how they fare, by URL.
+    /// These are the jobs from now on. Those that did not change go on undisturbed.
+    pub fn set_jobs(&self, jobs: Vec<Job>) {
+        self.order(Order::Jobs(jobs));
+    }
+
+    /// Begins to run a probe inside this process; one with the same name is replaced. The
+    /// configuration's action and format do not count.
+    pub fn add_probe(&self, config: ProbeConfig, probe: Box<dyn Probe>) {
+        self.order(Order::Probe(Box::new(config), probe));
+    }
+
+    /// Stops running the probe with that name.
+    pub fn remove_probe(&self, name: &str) {
+        self.order(Order::RemoveProbe(name.to_owned()));
+    }
+
+    /// The targets and how they fare, those of jobs after the others.
     #[must_use]
     pub fn targets(&self) -> Vec<TargetStatus> {
-        self.lock().values().cloned().collect()
+        self.board().targets.values().cloned().collect()
+    }
+
+    /// What the rules of each job left out.
+    #[must_use]
+    pub fn dropped(&self) -> BTreeMap<String, Dropped> {
+        self.board().dropped.clone()
     }
 
     /// What came by each door: for the sink and the receivers of the same program, too.
@@ -148,8 +197,8 @@ impl Handle {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, TargetStatus>> {
-        self.targets.lock().unwrap_or_else(PoisonError::into_inner)
+    fn board(&self) -> std::sync::MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -160,6 +209,7 @@ pub struct Collector {
     clock: Arc<dyn Clock>,
     handle: Handle,
     orders: mpsc::Receiver<Order>,
+    statsd: Option<StatsdSocket>,
 }
 
 impl Collector {
@@ -171,14 +221,20 @@ impl Collector {
             orders: sender,
             tally: Arc::default(),
             quality: Arc::default(),
-            targets: Arc::default(),
+            board: Arc::default(),
         };
         Self {
             config,
             clock,
             handle,
             orders,
+            statsd: None,
         }
+    }
+
+    /// Also hears StatsD, once it runs.
+    pub fn hear_statsd(&mut self, socket: StatsdSocket) {
+        self.statsd = Some(socket);
     }
 
     /// A handle, before or while it runs.
@@ -194,311 +250,27 @@ impl Collector {
             clock: self.clock.clone(),
             handle: self.handle.clone(),
             sink,
+            paces: Arc::new(Mutex::new(Paces::new(std::mem::take(
+                &mut self.config.triggers,
+            )))),
+            lines: Arc::default(),
         };
-        let mut tasks = Tasks::new(shell);
-        tasks.begin(std::mem::take(&mut self.config));
+        shell.show_triggers();
+        let (finder, mut found) = mpsc::channel(FOUND_MAX);
+        let mut tasks = Tasks::new(shell, finder);
+        tasks.begin(std::mem::take(&mut self.config)).await;
+        if let Some(socket) = self.statsd.take() {
+            tasks.hear(socket);
+        }
         tokio::pin!(shutdown);
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
                 () = tasks.shell.sink.closed() => break,
                 Some(order) = self.orders.recv() => tasks.follow(order).await,
+                Some((job, targets)) = found.recv() => tasks.found(&job, targets).await,
             }
         }
         tasks.end_all().await;
     }
-}
-
-/// The running tasks by name.
-#[derive(Debug)]
-struct Tasks {
-    shell: Shell,
-    client: reqwest::Client,
-    stops: BTreeMap<String, Running>,
-}
-
-/// One task: dropping `stop` ends it.
-#[derive(Debug)]
-struct Running {
-    stop: watch::Sender<()>,
-    done: JoinSet<()>,
-}
-
-impl Tasks {
-    fn new(shell: Shell) -> Self {
-        Self {
-            shell,
-            client: reqwest::Client::new(),
-            stops: BTreeMap::new(),
-        }
-    }
-
-    fn begin(&mut self, config: Config) {
-        if let Some(host) = config.host {
-            let sampler = Host::new(&host, self.shell.handle.tally.clone());
-            self.spawn(
-                "host".to_owned(),
-                "host",
-                host.interval,
-                Job::Host(Box::new(sampler)),
-            );
-        }
-        for process in config.processes {
-            self.process(format!("pid {}", process.pid), &process);
-        }
-        for target in config.targets {
-            self.target(target);
-        }
-    }
-
-    async fn follow(&mut self, order: Order) {
-        match order {
-            Order::Target(target) => {
-                self.end(&target_key(&target.url)).await;
-                self.target(*target);
-            }
-            Order::RemoveTarget(url) => {
-                self.end(&target_key(&url)).await;
-                self.shell.handle.lock().remove(&url);
-            }
-            Order::Process(name, config) => {
-                self.end(&process_key(&name)).await;
-                self.process(name, &config);
-            }
-            Order::RemoveProcess(name) => self.end(&process_key(&name)).await,
-        }
-    }
-
-    fn process(&mut self, name: String, config: &ProcessConfig) {
-        let sampler = Process::new(config, self.shell.handle.tally.clone());
-        let job = Job::Process(Box::new(sampler));
-        self.spawn(process_key(&name), "process", config.interval, job);
-    }
-
-    fn target(&mut self, target: Target) {
-        let (key, interval) = (target_key(&target.url), target.interval);
-        let status = TargetStatus {
-            target: target.clone(),
-            up: None,
-            last_error: None,
-            last_scrape_ms: None,
-            last_duration: Duration::ZERO,
-        };
-        self.shell.handle.lock().insert(target.url.clone(), status);
-        let scraper = Scraper::new(target, self.client.clone(), self.shell.clock.clone());
-        self.spawn(key, "scrape", interval, Job::Scrape(Box::new(scraper)));
-    }
-
-    fn spawn(&mut self, key: String, kind: &'static str, interval: Duration, job: Job) {
-        let (stop, stopped) = watch::channel(());
-        let mut done = JoinSet::new();
-        done.spawn(self.shell.clone().tick(kind, interval, job, stopped));
-        self.stops.insert(key, Running { stop, done });
-    }
-
-    async fn end(&mut self, key: &str) {
-        if let Some(running) = self.stops.remove(key) {
-            running.end().await;
-        }
-    }
-
-    async fn end_all(&mut self) {
-        for (_, running) in std::mem::take(&mut self.stops) {
-            running.end().await;
-        }
-    }
-}
-
-impl Running {
-    async fn end(mut self) {
-        drop(self.stop);
-        match tokio::time::timeout(END_WAIT, self.done.join_next()).await {
-            Ok(Some(Err(error))) => tracing::error!(%error, "a collecting task failed"),
-            Err(_elapsed) => tracing::error!("a collecting task does not end: it is left behind"),
-            Ok(_) => {}
-        }
-    }
-}
-
-fn target_labels(target: &Target) -> [(&str, &str); 2] {
-    [("job", &target.job), ("instance", &target.instance)]
-}
-
-fn target_key(url: &str) -> String {
-    format!("target {url}")
-}
-
-fn process_key(name: &str) -> String {
-    format!("process {name}")
-}
-
-/// What a task samples.
-#[derive(Debug)]
-enum Job {
-    Host(Box<Host>),
-    Process(Box<Process>),
-    Scrape(Box<Scraper>),
-}
-
-/// What every task needs.
-#[derive(Debug, Clone)]
-struct Shell {
-    clock: Arc<dyn Clock>,
-    handle: Handle,
-    sink: mpsc::Sender<Batch>,
-}
-
-impl Shell {
-    /// Samples at each tick until stopped, then marks everything stale.
-    async fn tick(
-        self,
-        kind: &'static str,
-        interval: Duration,
-        mut job: Job,
-        mut stopped: watch::Receiver<()>,
-    ) {
-        let mut ticker = Ticker::new(interval, self.clock.wall_ms(), self.clock.monotonic());
-        let labels = [("kind", kind)];
-        let mut last_ms = i64::MIN;
-        let mut owed = Vec::new();
-        loop {
-            let wait = ticker.deadline().saturating_sub(self.clock.monotonic());
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                // The sender says nothing: it is dropped when the task is to end.
-                _ = stopped.changed() => break,
-            }
-            let jumps = ticker.jumps();
-            let Some(tick) = ticker.fire(self.clock.wall_ms(), self.clock.monotonic()) else {
-                continue;
-            };
-            self.count(TICKS, &labels, 1.0);
-            self.count(TICKS_SKIPPED, &labels, tick.skipped as f64);
-            self.count(CLOCK_JUMPS, &labels, (ticker.jumps() - jumps) as f64);
-            last_ms = tick.stamp_ms;
-            let (batch, back) = self.sample(job, &tick).await;
-            let Some(back) = back else { return };
-            job = back;
-            self.send(kind, batch, &mut owed);
-        }
-        if let Job::Scrape(scraper) = &job {
-            for name in [GAPS, MISSED_SCRAPES, COMPLETENESS] {
-                let labels = target_labels(scraper.target());
-                self.handle.tally.remove(name, &labels);
-            }
-        }
-        let last = job.end(self.clock.wall_ms().max(last_ms.saturating_add(1)));
-        self.send(kind, last, &mut owed);
-    }
-
-    async fn sample(&self, job: Job, tick: &Tick) -> (Batch, Option<Job>) {
-        let tick_ms = tick.stamp_ms;
-        let begun = self.clock.monotonic();
-        match job {
-            Job::Scrape(mut scraper) => {
-                let batch = self.scrape(&mut scraper, tick).await;
-                (batch, Some(Job::Scrape(scraper)))
-            }
-            // The kernel may block a read (a dying disk): never on a thread of the runtime.
-            Job::Host(_) | Job::Process(_) => {
-                let read = tokio::task::spawn_blocking(move || job.read(tick_ms, begun)).await;
-                let taken = self.clock.monotonic().saturating_sub(begun).as_secs_f64();
-                self.handle.tally.set(SAMPLING_SECONDS, &[], taken);
-                match read {
-                    Ok((batch, job)) => (batch, Some(job)),
-                    Err(error) => {
-                        tracing::error!(%error, "host sampling failed: it ends");
-                        (Batch::default(), None)
-                    }
-                }
-            }
-        }
-    }
-
-    async fn scrape(&self, scraper: &mut Scraper, tick: &Tick) -> Batch {
-        let tick_ms = tick.stamp_ms;
-        let scrape = scraper.scrape(tick_ms).await;
-        self.complete(scraper, tick.skipped, scrape.error.is_none());
-        let target = scraper.target();
-        if let Some(error) = &scrape.error {
-            let labels = [("job", target.job.as_str()), ("reason", error.reason())];
-            self.count(SCRAPE_FAILURES, &labels, 1.0);
-            let (source, at_ms) = (target.url.clone(), self.clock.wall_ms());
-            let quality = &self.handle.quality;
-            quality.source("scrape", error.reason(), source, with_causes(error), at_ms);
-        }
-        let error = scrape.error.as_ref().map(with_causes);
-        if let Some(status) = self.handle.lock().get_mut(&target.url) {
-            status.up = Some(error.is_none());
-            status.last_error = error;
-            status.last_scrape_ms = Some(tick_ms);
-            status.last_duration = scrape.duration;
-        }
-        scrape.batch
-    }
-
-    /// Counts what of a target was expected and did not come.
-    fn complete(&self, scraper: &mut Scraper, skipped: u64, answered: bool) {
-        let told = scraper.completeness.tick(skipped, answered);
-        let target = scraper.target();
-        let labels = target_labels(target);
-        self.count(GAPS, &labels, told.gaps as f64);
-        self.count(MISSED_SCRAPES, &labels, told.missed as f64);
-        self.handle.tally.set(COMPLETENESS, &labels, told.ratio);
-    }
-
-    /// Hands a batch to the sink. Samples that it does not take are lost and counted; metadata is
-    /// said only once, so it is `owed` and goes with the next batch.
-    fn send(&self, kind: &'static str, mut batch: Batch, owed: &mut Vec<Metadata>) {
-        let count = batch.samples.len() as f64;
-        batch.metadata.splice(..0, owed.drain(..));
-        batch.door = kind;
-        if batch.samples.is_empty() && batch.metadata.is_empty() {
-            return;
-        }
-        let labels = [("kind", kind)];
-        match self.sink.try_send(batch) {
-            Ok(()) => self.count(SAMPLES, &labels, count),
-            Err(TrySendError::Full(batch) | TrySendError::Closed(batch)) => {
-                *owed = batch.metadata;
-                self.count(SAMPLES_DROPPED, &labels, count);
-                self.count(BATCHES_DROPPED, &labels, 1.0);
-            }
-        }
-    }
-
-    fn count(&self, name: &str, labels: &[(&str, &str)], by: f64) {
-        self.handle.tally.add(name, labels, by);
-    }
-}
-
-impl Job {
-    fn read(mut self, tick_ms: i64, monotonic: Duration) -> (Batch, Self) {
-        let batch = match &mut self {
-            Self::Host(host) => host.sample(tick_ms, monotonic),
-            Self::Process(process) => process.sample(tick_ms, monotonic),
-            Self::Scrape(_) => Batch::default(),
-        };
-        (batch, self)
-    }
-
-    fn end(&mut self, now_ms: i64) -> Batch {
-        match self {
-            Self::Host(host) => host.end(now_ms),
-            Self::Process(process) => process.end(now_ms),
-            Self::Scrape(scraper) => scraper.end(now_ms),
-        }
-    }
-}
-
-/// An error with its causes, on one line.
-fn with_causes(error: &crate::scrape::ScrapeError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

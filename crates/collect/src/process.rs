@@ -5,6 +5,8 @@
 //! is gone is an absent series, marked stale; a new one under the same number is another process,
 //! known by its start time.
 
+mod finder;
+
 use std::{
     io::{Error, ErrorKind, Result},
     path::{Path, PathBuf},
@@ -13,6 +15,8 @@ use std::{
 };
 
 use model::{Batch, Labels};
+
+pub use finder::{PROCESSES_MAX, ProcessFinder, Selector};
 
 use crate::{
     host::{Family, Frame, Rate, Reading, SOURCE_ERRORS, USER_HZ},

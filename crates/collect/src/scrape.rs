@@ -7,7 +7,7 @@
 
 mod fetch;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, error::Error, sync::Arc, time::Duration};
 
 use model::{Batch, Clock, Exemplar, Labels, METRIC_NAME, Sample};
 use thiserror::Error;
@@ -15,6 +15,7 @@ use thiserror::Error;
 use crate::{
     completeness::Completeness,
     exposition::{Format, FormatError, Limits, ParseError, Parser},
+    http::{HttpClient, HttpError, HttpSettings},
     relabel::{Rule, relabel},
     stale::LastSeen,
 };
@@ -22,8 +23,12 @@ use crate::{
 /// What is scraped, how and how often. Names as in Prometheus's `scrape_config`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Target {
-    /// `http://host:port/path`.
+    /// `http://host:port/path`, or `https`.
     pub url: String,
+    /// The job it belongs to, whatever its label `job` says; empty for a target of its own.
+    pub pool: String,
+    /// What discovery said of it.
+    pub discovered: Labels,
     /// The label `job`.
     pub job: String,
     /// The label `instance`; normally `host:port` of the URL.
@@ -45,8 +50,74 @@ pub struct Target {
     pub gzip: bool,
     /// Bounds on what the target may send.
     pub limits: Limits,
+    /// Samples left after relabelling, at most; more and the scrape fails. 0: no limit.
+    pub sample_limit: usize,
+    /// Bounds on each series' labels after relabelling.
+    pub label_limits: LabelLimits,
+    /// What to ask for, best first.
+    pub protocols: Vec<Protocol>,
+    /// Whether the scrape's timeout, limit and size are written as series too.
+    pub extra_metrics: bool,
+    /// Credentials, TLS, redirects.
+    pub http: Arc<HttpSettings>,
+    /// Not to be scraped: why every scrape fails.
+    pub refused: Option<String>,
     /// Applied to every series, after the target's own labels were put on it.
     pub metric_relabel: Vec<Rule>,
+}
+
+/// Bounds on the labels of a series, its name and the target's labels included. 0: no bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LabelLimits {
+    /// How many.
+    pub count: usize,
+    /// Bytes of a name.
+    pub name_bytes: usize,
+    /// Bytes of a value.
+    pub value_bytes: usize,
+}
+
+/// A text format a target may be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// OpenMetrics 1.0.0.
+    OpenMetricsText100,
+    /// OpenMetrics 0.0.1.
+    OpenMetricsText001,
+    /// Prometheus text 1.0.0: 0.0.4 with UTF-8 names.
+    PrometheusText100,
+    /// Prometheus text 0.0.4.
+    PrometheusText004,
+}
+
+impl Protocol {
+    /// Prometheus 3's order, without protobuf.
+    pub const PREFERRED: [Self; 4] = [
+        Self::OpenMetricsText100,
+        Self::OpenMetricsText001,
+        Self::PrometheusText100,
+        Self::PrometheusText004,
+    ];
+
+    fn media_type(self) -> &'static str {
+        match self {
+            Self::OpenMetricsText100 => {
+                "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8"
+            }
+            Self::OpenMetricsText001 => "application/openmetrics-text;version=0.0.1",
+            Self::PrometheusText100 => "text/plain;version=1.0.0;escaping=allow-utf-8",
+            Self::PrometheusText004 => "text/plain;version=0.0.4",
+        }
+    }
+
+    /// How it is read.
+    #[must_use]
+    pub fn format(self) -> Format {
+        match self {
+            Self::OpenMetricsText100 | Self::OpenMetricsText001 => Format::OpenMetrics,
+            Self::PrometheusText100 | Self::PrometheusText004 => Format::Prometheus,
+        }
+    }
 }
 
 impl Target {
@@ -57,6 +128,8 @@ impl Target {
         let instance = instance_of(&url);
         Self {
             url,
+            pool: String::new(),
+            discovered: Labels::empty(),
             job: job.into(),
             instance,
             labels: Vec::new(),
@@ -67,6 +140,12 @@ impl Target {
             fallback: None,
             gzip: false,
             limits: Limits::default(),
+            sample_limit: 0,
+            label_limits: LabelLimits::default(),
+            protocols: Protocol::PREFERRED.to_vec(),
+            extra_metrics: false,
+            http: Arc::default(),
+            refused: None,
             metric_relabel: Vec::new(),
         }
     }
@@ -107,7 +186,7 @@ pub enum ScrapeError {
         url: String,
         /// What went wrong.
         #[source]
-        source: reqwest::Error,
+        source: HttpError,
     },
     /// No whole answer in time.
     #[error("{url} did not answer within {timeout:?}")]
@@ -148,6 +227,9 @@ pub enum ScrapeError {
     /// A bad line; nothing of the body counts.
     #[error(transparent)]
     Parse(#[from] ParseError),
+    /// Over one of the job's limits; nothing of the body counts.
+    #[error("{0}")]
+    Limit(String),
 }
 
 impl ScrapeError {
@@ -162,6 +244,7 @@ impl ScrapeError {
             Self::Encoding { .. } => "encoding",
             Self::Format(_) => "format",
             Self::Parse(_) => "parse",
+            Self::Limit(_) => "limit",
         }
     }
 }
@@ -181,13 +264,14 @@ pub struct Scrape {
 #[derive(Debug)]
 pub struct Scraper {
     target: Target,
-    client: reqwest::Client,
+    client: HttpClient,
+    accept: String,
     clock: Arc<dyn Clock>,
     parser: Parser,
     /// Final labels by the parser's slot; `None` where relabelling drops the series.
     labels: Vec<Option<Labels>>,
     own: Labels,
-    report: [Labels; 5],
+    report: Vec<Labels>,
     last: LastSeen,
     pub(crate) completeness: Completeness,
     /// Exemplars without a time, by slot of their series: labels and bits of the value.
@@ -195,24 +279,40 @@ pub struct Scraper {
     body: Vec<u8>,
 }
 
-/// The series every scrape writes.
-const REPORT: [&str; 5] = [
+/// The series every scrape writes, and after them those of `extra_scrape_metrics`.
+const REPORT: [&str; 8] = [
     "up",
     "scrape_duration_seconds",
     "scrape_samples_scraped",
     "scrape_samples_post_metric_relabeling",
     "scrape_series_added",
+    "scrape_timeout_seconds",
+    "scrape_sample_limit",
+    "scrape_body_size_bytes",
 ];
 
+/// How many of them are extra.
+const REPORT_EXTRA: usize = 3;
+
 impl Scraper {
-    /// A scraper; `client` may be shared between targets.
+    /// A scraper; `client` may be shared between targets of the same `http` settings.
     #[must_use]
-    pub fn new(target: Target, client: reqwest::Client, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(target: Target, client: HttpClient, clock: Arc<dyn Clock>) -> Self {
         let own = target.own_labels();
+        let extra = if target.extra_metrics {
+            REPORT_EXTRA
+        } else {
+            0
+        };
+        let report = &REPORT[..REPORT.len() - REPORT_EXTRA + extra];
         Self {
             parser: Parser::new(target.limits),
+            accept: accept(&target.protocols),
             labels: Vec::new(),
-            report: REPORT.map(|name| own.with(METRIC_NAME, name)),
+            report: report
+                .iter()
+                .map(|name| own.with(METRIC_NAME, name))
+                .collect(),
             own,
             last: LastSeen::default(),
             completeness: Completeness::default(),
@@ -233,13 +333,22 @@ impl Scraper {
     /// Scrapes once; samples without a time of their own carry `tick_ms`.
     pub async fn scrape(&mut self, tick_ms: i64) -> Scrape {
         let begun = self.clock.monotonic();
-        let fetched = fetch::fetch(&self.client, &self.target, &mut self.body).await;
+        self.body.clear();
+        let fetched = match &self.target.refused {
+            Some(why) => Err(ScrapeError::Limit(why.clone())),
+            None => fetch::fetch(&self.client, &self.target, &self.accept, &mut self.body).await,
+        };
         let mut batch = Batch::default();
         let read = fetched.and_then(|format| self.read(format, tick_ms, &mut batch));
-        let scraped = if read.is_ok() {
-            self.parser.found().samples.len()
-        } else {
-            0
+        let scraped = match &read {
+            Ok(()) => self.parser.found().samples.len(),
+            Err(error) => {
+                batch.samples.clear();
+                if matches!(error, ScrapeError::Parse(_) | ScrapeError::Limit(_)) {
+                    self.forget();
+                }
+                0
+            }
         };
         let turnover = self.last.turn(&batch.samples, tick_ms);
         let duration = self.clock.monotonic().saturating_sub(begun);
@@ -251,6 +360,9 @@ impl Scraper {
             scraped as f64,
             batch.samples.len() as f64,
             turnover.added as f64,
+            self.target.timeout.as_secs_f64(),
+            self.target.sample_limit as f64,
+            self.body.len() as f64,
         ];
         batch.samples.extend(turnover.gone);
         let report = self.report.iter().zip(figures);
@@ -276,11 +388,15 @@ impl Scraper {
         }
     }
 
+    /// After a body that was refused no slot of the parser is kept: some have no labels yet.
+    fn forget(&mut self) {
+        self.parser = Parser::new(self.target.limits);
+        self.labels.clear();
+        self.told.clear();
+    }
+
     fn read(&mut self, format: Format, tick_ms: i64, batch: &mut Batch) -> Result<(), ScrapeError> {
-        // A bad body voids the parser's slots: what is kept by slot goes with them.
-        let slots = std::mem::take(&mut self.labels);
         self.parser.parse(format, &self.body)?;
-        self.labels = slots;
         let found = self.parser.found();
         batch.samples.reserve(found.samples.len() + REPORT.len());
         for sample in &found.samples {
@@ -288,6 +404,9 @@ impl Scraper {
                 let said = self.parser.labels(sample.slot);
                 let labels = joined(said, &self.own, self.target.honor_labels);
                 let labels = relabelled(labels, &self.target.metric_relabel);
+                if let Some(labels) = &labels {
+                    self.target.label_limits.check(labels)?;
+                }
                 keep(&mut self.labels, sample.slot, labels);
             }
             let own_time = sample.time_ms.filter(|_| self.target.honor_timestamps);
@@ -299,6 +418,11 @@ impl Scraper {
                 own_time.unwrap_or(tick_ms),
                 sample.value,
             ));
+        }
+        let (kept, limit) = (batch.samples.len(), self.target.sample_limit);
+        if limit > 0 && kept > limit {
+            let what = format!("sample_limit exceeded: {kept} samples, the limit is {limit}");
+            return Err(ScrapeError::Limit(what));
         }
         batch.metadata.clone_from(&found.metadata);
         self.exemplars(tick_ms, batch);
@@ -334,6 +458,51 @@ impl Scraper {
     }
 }
 
+impl LabelLimits {
+    fn check(&self, labels: &Labels) -> Result<(), ScrapeError> {
+        let over = |limit: usize, size: usize| limit > 0 && size > limit;
+        let refuse = |what: &str| Err(ScrapeError::Limit(format!("{what} exceeded by {labels}")));
+        if over(self.count, labels.count()) {
+            return refuse("label_limit");
+        }
+        for (name, value) in labels.iter() {
+            if over(self.name_bytes, name.len()) {
+                return refuse("label_name_length_limit");
+            }
+            if over(self.value_bytes, value.len()) {
+                return refuse("label_value_length_limit");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The `Accept` header: each protocol with a lower weight than the one before it, then anything.
+fn accept(protocols: &[Protocol]) -> String {
+    let weighted = |(index, protocol): (usize, &Protocol)| {
+        format!(
+            "{};q=0.{}",
+            protocol.media_type(),
+            protocols.len() + 1 - index
+        )
+    };
+    let mut parts: Vec<String> = protocols.iter().enumerate().map(weighted).collect();
+    parts.push("*/*;q=0.1".to_owned());
+    parts.join(",")
+}
+
+/// An error with its causes, on one line.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
 fn keep(by_slot: &mut Vec<Option<Labels>>, slot: usize, labels: Option<Labels>) {
     if slot >= by_slot.len() {
         by_slot.resize(slot + 1, None);
@@ -351,7 +520,7 @@ fn relabelled(labels: Labels, rules: &[Rule]) -> Option<Labels> {
 
 /// The target's labels with our own. Where they clash, `honor` keeps theirs; otherwise theirs
 /// become `exported_<name>`, with as many `exported_` as it takes.
-fn joined(said: &Labels, own: &Labels, honor: bool) -> Labels {
+pub(crate) fn joined(said: &Labels, own: &Labels, honor: bool) -> Labels {
     let mut builder = said.to_builder();
     for (name, value) in own.iter() {
         if let Some(theirs) = builder.get(name).map(str::to_owned) {

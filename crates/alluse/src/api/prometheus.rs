@@ -128,7 +128,7 @@ fn written(answer: &Answer) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-fn success(data: impl serde::Serialize) -> Response {
+pub(super) fn success(data: impl serde::Serialize) -> Response {
     Json(json!({"status": "success", "data": data})).into_response()
 }
 

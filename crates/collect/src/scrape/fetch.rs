@@ -1,26 +1,24 @@
 //! The HTTP exchange of one scrape, bounded in time and bytes.
 
-use std::time::Duration;
-
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use hyper::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+};
 
 use super::{ScrapeError, Target};
-use crate::exposition::Format;
-
-/// What we read, best first (Prometheus 3's order, without protobuf).
-const ACCEPTED: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
-                        application/openmetrics-text;version=0.0.1;q=0.5,\
-                        text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,\
-                        text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+use crate::{
+    exposition::Format,
+    http::{HttpClient, HttpError, read_body},
+};
 
 /// Fetches a target's body, and says how to read it.
 pub(super) async fn fetch(
-    client: &reqwest::Client,
+    client: &HttpClient,
     target: &Target,
+    accept: &str,
     body: &mut Vec<u8>,
 ) -> Result<Format, ScrapeError> {
     let timeout = target.timeout.min(target.interval);
-    let exchange = tokio::time::timeout(timeout, exchange(client, target, timeout, body));
+    let exchange = tokio::time::timeout(timeout, exchange(client, target, accept, body));
     match exchange.await {
         Ok(fetched) => fetched,
         Err(_elapsed) => Err(ScrapeError::Timeout {
@@ -31,24 +29,20 @@ pub(super) async fn fetch(
 }
 
 async fn exchange(
-    client: &reqwest::Client,
+    client: &HttpClient,
     target: &Target,
-    timeout: Duration,
+    accept: &str,
     body: &mut Vec<u8>,
 ) -> Result<Format, ScrapeError> {
-    body.clear();
-    let failed = |source| ScrapeError::Fetch {
-        url: target.url.clone(),
-        source,
+    let failed = |source| match source {
+        HttpError::TooLarge { url, limit } => ScrapeError::TooLarge { url, limit },
+        source => ScrapeError::Fetch {
+            url: target.url.clone(),
+            source,
+        },
     };
-    let mut request = client.get(&target.url).header(ACCEPT, ACCEPTED).header(
-        "X-Prometheus-Scrape-Timeout-Seconds",
-        timeout.as_secs_f64().to_string(),
-    );
-    if target.gzip {
-        request = request.header(ACCEPT_ENCODING, "gzip");
-    }
-    let mut response = request.send().await.map_err(failed)?;
+    let response = client.get(&target.url, &headers(target, accept)).await;
+    let response = response.map_err(failed)?;
     let status = response.status().as_u16();
     if status != 200 {
         return Err(ScrapeError::Status {
@@ -56,25 +50,32 @@ async fn exchange(
             status,
         });
     }
-    let format =
-        Format::from_content_type(text(response.headers(), &CONTENT_TYPE), target.fallback)?;
-    let too_large = || ScrapeError::TooLarge {
-        url: target.url.clone(),
-        limit: target.limits.body_bytes,
-    };
-    while let Some(chunk) = response.chunk().await.map_err(failed)? {
-        if body.len() + chunk.len() > target.limits.body_bytes {
-            return Err(too_large());
-        }
-        body.extend_from_slice(&chunk);
-    }
-    if text(response.headers(), &CONTENT_ENCODING) == Some("gzip") {
+    let (head, stream) = response.into_parts();
+    let format = Format::from_content_type(text(&head.headers, &CONTENT_TYPE), target.fallback)?;
+    let read = read_body(&target.url, stream, target.limits.body_bytes, body);
+    read.await.map_err(failed)?;
+    if text(&head.headers, &CONTENT_ENCODING) == Some("gzip") {
         unpack(target, body)?;
     }
     Ok(format)
 }
 
-fn text<'h>(headers: &'h HeaderMap, name: &reqwest::header::HeaderName) -> Option<&'h str> {
+fn headers(target: &Target, accept: &str) -> HeaderMap {
+    let timeout = target.timeout.min(target.interval).as_secs_f64();
+    let said = |text: &str| HeaderValue::try_from(text).expect("plain ASCII");
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, said(accept));
+    headers.insert(
+        HeaderName::from_static("x-prometheus-scrape-timeout-seconds"),
+        said(&timeout.to_string()),
+    );
+    if target.gzip {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    headers
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
 }
 

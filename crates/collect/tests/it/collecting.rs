@@ -34,6 +34,7 @@ async fn everything_is_stamped_on_the_tick_and_ends_with_staleness_markers() {
         host: Some(host),
         processes: vec![process],
         targets: vec![target],
+        ..Config::default()
     };
     let collector = Collector::new(config, TestClock::shared(1_700_000_000_007));
     let handle = collector.handle();

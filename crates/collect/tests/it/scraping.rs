@@ -13,7 +13,8 @@ use axum::{
     http::Response,
 };
 use collect::{
-    Format, Limits, Rule, RuleConfig, Scrape, ScrapeError, Scraper, Target, relabel::Action,
+    Format, HttpClient, Limits, Rule, RuleConfig, Scrape, ScrapeError, Scraper, Target,
+    relabel::Action,
 };
 use model::{Value, is_stale};
 
@@ -82,7 +83,11 @@ fn says(script: &Shared, content_type: &'static str, body: &str) {
 }
 
 fn scraper(target: Target) -> Scraper {
-    Scraper::new(target, reqwest::Client::new(), TestClock::shared(0))
+    Scraper::new(
+        target,
+        HttpClient::new(std::sync::Arc::default()),
+        TestClock::shared(0),
+    )
 }
 
 /// One line a sample: series without `job` and `instance`, value, time. Durations are not shown.

@@ -1,0 +1,341 @@
+//! A YAML mapping being read key by key: every mistake is noted with its place, and so is every
+//! key that is understood but has no effect here.
+
+use std::{cell::RefCell, fmt, time::Duration};
+
+use crate::yaml::{Key, Kind, Node, Position};
+
+use super::units;
+
+/// How much a note matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// The file cannot be used.
+    Mistake,
+    /// The file is used; this part of it has no effect, and the note says why.
+    Notice,
+}
+
+/// Something to say about a place in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// The file's name as given.
+    pub file: String,
+    /// Where in it.
+    pub at: Position,
+    /// The key with its path: `scrape_configs[0].job_name`; empty for a syntax error.
+    pub key: String,
+    /// What is wrong, or what has no effect.
+    pub message: String,
+    /// How much it matters.
+    pub weight: Weight,
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Position { line, column } = self.at;
+        write!(f, "{}:{line}:{column}: ", self.file)?;
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// The notes of one file.
+#[derive(Debug)]
+pub(super) struct Notes {
+    file: String,
+    notes: RefCell<Vec<Note>>,
+}
+
+impl Notes {
+    pub(super) fn new(file: &str) -> Self {
+        Self {
+            file: file.to_owned(),
+            notes: RefCell::default(),
+        }
+    }
+
+    pub(super) fn add(&self, at: Position, key: &str, message: String, weight: Weight) {
+        self.notes.borrow_mut().push(Note {
+            file: self.file.clone(),
+            at,
+            key: key.to_owned(),
+            message,
+            weight,
+        });
+    }
+
+    /// In the order of the text.
+    pub(super) fn into_sorted(self) -> Vec<Note> {
+        let mut notes = self.notes.into_inner();
+        notes.sort_by_key(|note| note.at);
+        notes
+    }
+}
+
+/// A mapping being read. [`Table::finish`] notes the keys nobody asked for.
+#[derive(Debug)]
+pub(super) struct Table<'n> {
+    notes: &'n Notes,
+    pairs: &'n [(Key, Node)],
+    path: String,
+    at: Position,
+    asked: RefCell<Vec<&'static str>>,
+}
+
+impl<'n> Table<'n> {
+    /// A node as a mapping; one that is none is noted, and read as empty.
+    pub(super) fn of(notes: &'n Notes, node: &'n Node, path: String) -> Self {
+        let pairs: &[(Key, Node)] = match &node.kind {
+            Kind::Map(pairs) => pairs,
+            Kind::Null => &[],
+            Kind::Text(_) | Kind::List(_) => {
+                let message = format!("expected a mapping, found {}", node.type_name());
+                notes.add(node.at, &path, message, Weight::Mistake);
+                &[]
+            }
+        };
+        Self {
+            notes,
+            pairs,
+            path,
+            at: node.at,
+            asked: RefCell::default(),
+        }
+    }
+
+    fn key(&self, key: &str) -> String {
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
+    }
+
+    /// The value of a key; `None` when it is absent or empty.
+    pub(super) fn get(&self, key: &'static str) -> Option<&'n Node> {
+        self.asked.borrow_mut().push(key);
+        let (_, value) = self.pairs.iter().find(|(k, _)| k.name == key)?;
+        (value.kind != Kind::Null).then_some(value)
+    }
+
+    /// Every key with its value: for mappings whose keys are names the user chose.
+    pub(super) fn pairs(&self) -> &'n [(Key, Node)] {
+        self.pairs
+    }
+
+    /// Notes a mistake about a key of this mapping.
+    pub(super) fn mistake(&self, key: &'static str, message: impl Into<String>) {
+        let at = self.place(key);
+        self.notes
+            .add(at, &self.key(key), message.into(), Weight::Mistake);
+    }
+
+    /// Notes a mistake about a value inside this mapping.
+    pub(super) fn mistake_at(&self, at: Position, key: &str, message: impl Into<String>) {
+        self.notes
+            .add(at, &self.key(key), message.into(), Weight::Mistake);
+    }
+
+    fn place(&self, key: &str) -> Position {
+        let found = self.pairs.iter().find(|(k, _)| k.name == key);
+        found.map_or(self.at, |(key, _)| key.at)
+    }
+
+    /// Accepts a key that has no effect here, and says why.
+    pub(super) fn ignored(&self, key: &'static str, why: &str) {
+        self.asked.borrow_mut().push(key);
+        if let Some((found, _)) = self.pairs.iter().find(|(k, _)| k.name == key) {
+            let message = format!("has no effect here: {why}");
+            self.notes
+                .add(found.at, &self.key(key), message, Weight::Notice);
+        }
+    }
+
+    fn read<T>(
+        &self,
+        key: &'static str,
+        parse: impl FnOnce(&'n str) -> Result<T, String>,
+    ) -> Option<T> {
+        let node = self.get(key)?;
+        let parsed = match &node.kind {
+            Kind::Text(text) => parse(text),
+            Kind::Null | Kind::List(_) | Kind::Map(_) => {
+                Err(format!("expected a text, found {}", node.type_name()))
+            }
+        };
+        match parsed {
+            Ok(value) => Some(value),
+            Err(message) => {
+                self.mistake_at(node.at, key, message);
+                None
+            }
+        }
+    }
+
+    pub(super) fn text(&self, key: &'static str) -> Option<String> {
+        self.read(key, |text| Ok(text.to_owned()))
+    }
+
+    pub(super) fn required_text(&self, key: &'static str) -> String {
+        if self.get(key).is_none() {
+            self.mistake(key, "is missing");
+        }
+        self.text(key).unwrap_or_default()
+    }
+
+    pub(super) fn flag(&self, key: &'static str) -> Option<bool> {
+        self.read(key, |text| match text {
+            "true" | "True" | "TRUE" | "yes" | "on" => Ok(true),
+            "false" | "False" | "FALSE" | "no" | "off" => Ok(false),
+            _ => Err(format!("expected true or false, found {text:?}")),
+        })
+    }
+
+    pub(super) fn count(&self, key: &'static str) -> Option<usize> {
+        self.read(key, |text| {
+            text.parse().map_err(|_number| {
+                format!("expected a whole number that is not negative, found {text:?}")
+            })
+        })
+    }
+
+    pub(super) fn bytes(&self, key: &'static str) -> Option<usize> {
+        self.read(key, units::bytes)
+    }
+
+    pub(super) fn duration(&self, key: &'static str) -> Option<Duration> {
+        self.read(key, units::duration)
+    }
+
+    pub(super) fn choice<T: Copy>(
+        &self,
+        key: &'static str,
+        choices: &[(&'static str, T)],
+    ) -> Option<T> {
+        self.read(key, |text| choice(text, choices))
+    }
+
+    /// A list of texts; empty when absent.
+    pub(super) fn texts(&self, key: &'static str) -> Vec<String> {
+        let node = self.get(key);
+        node.map_or_else(Vec::new, |node| self.texts_of(key, node))
+    }
+
+    /// The same of a value whose key the user chose.
+    pub(super) fn texts_of(&self, key: &str, node: &Node) -> Vec<String> {
+        let list = self.items(key, node).into_iter();
+        let texts = list.filter_map(|(path, node)| match &node.kind {
+            Kind::Text(text) => Some(text.clone()),
+            Kind::Null | Kind::List(_) | Kind::Map(_) => {
+                let message = format!("expected a text, found {}", node.type_name());
+                self.notes.add(node.at, &path, message, Weight::Mistake);
+                None
+            }
+        });
+        texts.collect()
+    }
+
+    /// The items of a list with their paths; a value that is no list is noted.
+    fn items<'v>(&self, key: &str, node: &'v Node) -> Vec<(String, &'v Node)> {
+        let Kind::List(list) = &node.kind else {
+            let message = format!("expected a list, found {}", node.type_name());
+            self.mistake_at(node.at, key, message);
+            return Vec::new();
+        };
+        let path = |index| format!("{}[{index}]", self.key(key));
+        list.iter()
+            .enumerate()
+            .map(|(index, node)| (path(index), node))
+            .collect()
+    }
+
+    /// The mappings of a list; none when absent.
+    pub(super) fn tables(&self, key: &'static str) -> Vec<Table<'n>> {
+        let node = self.get(key);
+        let list = node.map_or_else(Vec::new, |node| self.items(key, node));
+        list.into_iter()
+            .map(|(path, node)| Table::of(self.notes, node, path))
+            .collect()
+    }
+
+    /// A mapping inside this one; `None` when absent.
+    pub(super) fn table(&self, key: &'static str) -> Option<Table<'n>> {
+        let node = self.get(key)?;
+        Some(Table::of(self.notes, node, self.key(key)))
+    }
+
+    /// A mapping of names to texts, in order of name.
+    pub(super) fn text_map(&self, key: &'static str) -> Vec<(String, String)> {
+        let Some(table) = self.table(key) else {
+            return Vec::new();
+        };
+        let mut map = Vec::new();
+        for (name, value) in table.pairs() {
+            match &value.kind {
+                Kind::Text(text) => map.push((name.name.clone(), text.clone())),
+                Kind::Null => map.push((name.name.clone(), String::new())),
+                Kind::List(_) | Kind::Map(_) => {
+                    let message = format!("expected a text, found {}", value.type_name());
+                    table.mistake_at(value.at, &name.name, message);
+                }
+            }
+        }
+        map.sort();
+        map
+    }
+
+    /// A reader of another mapping in the same file.
+    pub(super) fn other(&self, path: String, node: &'n Node) -> Table<'n> {
+        Table::of(self.notes, node, path)
+    }
+
+    /// Notes the keys nobody asked for.
+    pub(super) fn finish(self) {
+        let asked = self.asked.borrow();
+        for (key, _) in self.pairs {
+            if asked.contains(&key.name.as_str()) {
+                continue;
+            }
+            let hint = match nearest(&key.name, &asked) {
+                Some(near) => format!("; did you mean `{near}`?"),
+                None => String::new(),
+            };
+            let message = format!("is not a key Prometheus knows here{hint}");
+            self.notes
+                .add(key.at, &self.key(&key.name), message, Weight::Mistake);
+        }
+    }
+}
+
+/// The meaning of a word.
+pub(super) fn choice<T: Copy>(text: &str, choices: &[(&'static str, T)]) -> Result<T, String> {
+    let found = choices.iter().find(|(name, _)| *name == text);
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        format!("{text:?} is none of {}", names.join(", "))
+    })
+}
+
+/// The known name closest to a wrong one, if it is close enough to be meant.
+fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let (distance, near) = known.iter().map(|k| (edits(name, k), *k)).min()?;
+    (distance <= 1 + name.len() / 4).then_some(near)
+}
+
+/// Levenshtein distance in bytes.
+fn edits(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[b.len()]
+}
