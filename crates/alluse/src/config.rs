@@ -512,8 +512,9 @@ fn series_limit(said: Section<'_, '_>) -> Option<SeriesLimit> {
 }
 
 fn collect(said: Section<'_, '_>) -> Collect {
-    let is_on = |key| said.choice(key, &SWITCH).unwrap_or(true);
-    let (host, own_cgroup) = (is_on("host"), is_on("cgroup"));
+    let host = said.choice("host", &SWITCH).unwrap_or(true);
+    // Who leaves the host alone leaves its control groups alone too, unless told otherwise.
+    let own_cgroup = said.choice("cgroup", &SWITCH).unwrap_or(host);
     let interval = said
         .duration("host_interval", interval_range())
         .unwrap_or(SECOND);

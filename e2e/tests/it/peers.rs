@@ -9,7 +9,7 @@ use std::{
 use e2e::{server::Server, wait};
 use tokio::process::{Child, Command};
 
-const QUIET: &str = "[collect]\nhost = \"off\"\ncgroup = \"off\"\n";
+const QUIET: &str = "[collect]\nhost = \"off\"\n";
 
 /// Debian's Prometheus with a configuration, ended when dropped; `None` where it is not installed.
 fn prometheus(folder: &Path, config: &str) -> Option<Child> {

@@ -4,7 +4,7 @@
 use e2e::{program, server::Server, service::Service, wait};
 use rustix::process::Signal;
 
-const QUIET: &str = "[collect]\nhost = \"off\"\ncgroup = \"off\"\n";
+const QUIET: &str = "[collect]\nhost = \"off\"\n";
 
 /// A server with a `prometheus.yml` beside its configuration.
 async fn start(folder: &std::path::Path, yaml: &str) -> Server {
