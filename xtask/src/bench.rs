@@ -1,6 +1,8 @@
 //! Benchmarks by name. Each is a program that prints its own figures; none asserts a time.
 //! Results of one run are kept in `docs/benchmarks.md`.
 
+mod store;
+
 use std::process::Command;
 
 use crate::step::{Steps, cargo};
@@ -18,6 +20,8 @@ enum Program {
     Example(&'static str, &'static str, &'static [&'static str]),
     /// In its `benches`.
     Bench(&'static str, &'static str, &'static [&'static str]),
+    /// Part of this program; takes options.
+    Here(fn(&Steps, &[String]) -> Result<(), String>),
 }
 
 /// The package whose examples drive the real program: it has to be built before.
@@ -55,12 +59,17 @@ const BENCHES: &[Bench] = &[
         program: Program::Example(OUTSIDE, "measure", &["agent"]),
     },
     Bench {
+        name: "store",
+        measures: "ours, VictoriaMetrics and Prometheus: remote write, memory, disk, point queries",
+        program: Program::Here(store::run),
+    },
+    Bench {
         name: "ingest",
         measures: "samples a CPU second through the store's port, memory a series",
         program: Program::Bench("store", "store", &["ingest"]),
     },
     Bench {
-        name: "store",
+        name: "disk",
         measures: "bytes a sample on disk, of recorded metrics",
         program: Program::Bench("store", "store", &["size"]),
     },
@@ -106,9 +115,10 @@ impl Bench {
         matches!(self.program, Program::Example(OUTSIDE, ..))
     }
 
-    /// The command that builds and runs it.
-    fn command(&self) -> Command {
+    /// Runs it with options of the user's, where it takes any.
+    fn run(&self, steps: &Steps, options: &[String]) -> Result<(), String> {
         let (mut command, arguments) = match self.program {
+            Program::Here(run) => return run(steps, options),
             Program::Example(package, name, arguments) => {
                 let run = ["run", "--release", "--quiet", "-p", package];
                 let mut command = cargo(run);
@@ -120,13 +130,16 @@ impl Bench {
                 (cargo(bench), arguments)
             }
         };
+        if !options.is_empty() {
+            return Err(format!("{} takes no options", self.name));
+        }
         command.arg("--").args(arguments);
-        command
+        steps.run(&format!("{}: {}", self.name, self.measures), command)
     }
 }
 
 /// Runs one benchmark, or all.
-pub(crate) fn run(steps: &Steps, name: Option<&str>) -> Result<(), String> {
+pub(crate) fn run(steps: &Steps, name: Option<&str>, options: &[String]) -> Result<(), String> {
     let chosen: Vec<&Bench> = BENCHES
         .iter()
         .filter(|b| name.is_none_or(|name| name == b.name))
@@ -139,10 +152,7 @@ pub(crate) fn run(steps: &Steps, name: Option<&str>) -> Result<(), String> {
         steps.run("build (release)", build)?;
     }
     for bench in chosen {
-        steps.run(
-            &format!("{}: {}", bench.name, bench.measures),
-            bench.command(),
-        )?;
+        bench.run(steps, options)?;
     }
     steps.report();
     Ok(())

@@ -50,6 +50,9 @@ enum Command {
     Bench {
         /// Which benchmark; see the list by a wrong name.
         name: Option<String>,
+        /// Its options, where it has any: `cargo xtask bench store --help`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
     },
 }
 
@@ -61,7 +64,7 @@ fn main() -> ExitCode {
         Command::Lint => lint(&steps),
         Command::Web => web::build(&steps),
         Command::Mutants { name } => mutants::run(name.as_deref()),
-        Command::Bench { name } => bench::run(&steps, name.as_deref()),
+        Command::Bench { name, options } => bench::run(&steps, name.as_deref(), &options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -15,14 +15,11 @@ use axum::{
 use label::Labelling;
 use model::{Clock, SampleSink};
 use runtime::metrics::Format;
-use tokio::{
-    net::TcpListener,
-    sync::{Semaphore, watch},
-};
+use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
     Failure, api,
-    api::ingest::{Behind, Doors},
+    api::ingest::{Behind, Connection, Doors, Places},
     assemble,
     cli::AgentArgs,
     config::Config,
@@ -121,7 +118,7 @@ async fn collect_and_send(
         doors: Doors(Arc::new(Behind {
             receiver: assemble::receiver(&config).inspected(quality),
             sink: Arc::clone(&sink),
-            places: Arc::new(Semaphore::new(assemble::INGESTS_MAX)),
+            places: Places::default(),
             clock,
             durability: config.store.durability,
         })),
@@ -186,7 +183,8 @@ async fn pages(
         .merge(api::ingest::routes())
         .layer(DefaultBodyLimit::max(body_bytes_max))
         .with_state(own);
-    let served = axum::serve(listener, router).with_graceful_shutdown(resolved(stopped));
+    let service = router.into_make_service_with_connect_info::<Connection>();
+    let served = axum::serve(listener, service).with_graceful_shutdown(resolved(stopped));
     if let Err(error) = served.await {
         tracing::error!(%error, "the agent's pages failed");
     }

@@ -15,7 +15,7 @@ use crate::{
         App, Reader,
         admin::Admin,
         convert, feed,
-        ingest::{Behind, Doors},
+        ingest::{Behind, Doors, Places},
     },
     capacity::Capacities,
     config::Config,
@@ -33,9 +33,6 @@ use crate::{
 
 /// Events a listener of the loop may lag behind.
 const EVENTS_AHEAD: usize = 256;
-
-/// Requests that push samples decoded at once; more wait. Each holds up to a decoded body.
-pub(crate) const INGESTS_MAX: usize = 4;
 
 /// Findings shown after a restart.
 const FINDINGS_SHOWN: u32 = 200;
@@ -180,7 +177,7 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
     let doors = Doors(Arc::new(Behind {
         receiver,
         sink,
-        places: Arc::new(Semaphore::new(INGESTS_MAX)),
+        places: Places::default(),
         clock: Arc::clone(&clock),
         durability: config.store.durability,
     }));

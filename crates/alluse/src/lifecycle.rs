@@ -344,8 +344,9 @@ fn serve(
     stopped: watch::Receiver<bool>,
 ) -> JoinHandle<()> {
     tokio::spawn(async move {
-        let served =
-            axum::serve(listener, api::router(app)).with_graceful_shutdown(resolved(stopped));
+        let service =
+            api::router(app).into_make_service_with_connect_info::<api::ingest::Connection>();
+        let served = axum::serve(listener, service).with_graceful_shutdown(resolved(stopped));
         if let Err(error) = served.await {
             tracing::error!(%error, "the API failed");
         }

@@ -18,7 +18,7 @@
 //! | [`json_lines`], [`csv`] | import formats: one series a line, one sample a row |
 //! | [`encoding`], [`snappy`] | content encodings, bounded before and while they unpack |
 //! | [`protobuf`] | the wire format, field by field |
-//! | `interner` | label sets that repeat, recognised by their bytes |
+//! | `interner`, `print` | label sets that repeat, recognised by their bytes or fingerprint |
 //! | `lines` | what the text protocols share: lines, query parameters, replies |
 //! | `intake` | a batch being filled, with what is charged for it |
 
@@ -31,6 +31,7 @@ pub mod json_lines;
 pub mod lanes;
 mod lines;
 pub mod otlp;
+mod print;
 pub mod protobuf;
 pub mod remote_write;
 mod reply;
@@ -98,6 +99,9 @@ pub struct Request<'a> {
     pub body: &'a [u8],
     /// Now, ms since the Unix epoch: the time of samples that give none.
     pub now_ms: i64,
+    /// Which connection it came by: requests of one repeat each other's series. Any number; one
+    /// after the other serves best.
+    pub connection: u64,
 }
 
 /// What a request brought.
@@ -109,6 +113,8 @@ pub struct Received {
     pub histograms: u64,
     /// Start timestamps: (index of the sample in the batch, ms), only those the sender knows.
     pub starts_ms: Vec<(usize, i64)>,
+    /// The same for floats named by slot, while a request is served.
+    pub(crate) point_starts_ms: Vec<(usize, i64)>,
     /// What was not valid.
     pub rejected: Rejected,
 }

@@ -16,6 +16,7 @@ pub mod id;
 pub mod knob;
 pub mod labels;
 pub mod matcher;
+pub mod points;
 pub mod ports;
 pub mod proposal;
 pub mod sample;
@@ -33,9 +34,10 @@ pub use id::{ChangeId, FindingId, Generation, ProposalId, StudyId, TrialId};
 pub use knob::{ApplyCost, Domain, KnobSpec, KnobValue, Scale};
 pub use labels::{Labels, LabelsBuilder, METRIC_NAME};
 pub use matcher::{MatchOp, Matcher};
+pub use points::{Point, SeriesTable};
 pub use ports::{
     AppendError, Appended, DigestIter, Durability, LabelQuery, ReadError, RejectReason, SampleSink,
-    Selection, SeriesIter, SeriesReader,
+    Selection, SeriesIter, SeriesReader, points_batch,
 };
 pub use proposal::{Author, Proposal};
 pub use sample::{Batch, Exemplar, Metadata, MetricType, Sample, Value};

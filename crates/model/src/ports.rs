@@ -2,7 +2,10 @@
 
 use thiserror::Error;
 
-use crate::{Batch, Digest, Exemplar, Labels, Matcher, Metadata, Series, Thinned, Windows};
+use crate::{
+    Batch, Digest, Exemplar, Labels, Matcher, Metadata, Point, Sample, Series, SeriesTable,
+    Thinned, Windows,
+};
 
 /// When an append counts as done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -99,6 +102,34 @@ pub trait SampleSink: Send + Sync {
     /// Stores a batch; when it returns `Ok`, what `stored` counts will not be lost to the death
     /// of the process.
     fn append(&self, batch: &Batch, durability: Durability) -> Result<Appended, AppendError>;
+
+    /// Stores floats whose series are slots of a table, under the same promise. A sink with
+    /// numbers of its own leaves them in the table and saves the look-up next time; any other
+    /// takes the points as the batch they stand for.
+    fn append_points(
+        &self,
+        table: &mut SeriesTable,
+        points: &[Point],
+        door: &'static str,
+        durability: Durability,
+    ) -> Result<Appended, AppendError> {
+        self.append(&points_batch(table, points, door), durability)
+    }
+}
+
+/// The batch that points of a table stand for, in their order. Points at slots that hold nothing
+/// are left out.
+#[must_use]
+pub fn points_batch(table: &SeriesTable, points: &[Point], door: &'static str) -> Batch {
+    let sample = |point: &Point| {
+        let labels = table.labels(point.series)?.clone();
+        Some(Sample::float(labels, point.time_ms, point.value))
+    };
+    Batch {
+        samples: points.iter().filter_map(sample).collect(),
+        door,
+        ..Batch::default()
+    }
 }
 
 /// Which samples a reader is asked for.

@@ -6,8 +6,8 @@ use std::{
 };
 
 use model::{
-    AppendError, Appended, Batch, Durability, Labels, Metadata, RejectReason, Value,
-    ports::REFUSED_MAX,
+    AppendError, Appended, Batch, Durability, Labels, Metadata, Point, RejectReason, SeriesTable,
+    Value, points_batch, ports::REFUSED_MAX,
 };
 
 use crate::{
@@ -58,13 +58,70 @@ impl Core {
             }
         };
         let (exemplars, with_exemplars) = self.append_exemplars(batch)?;
+        let ticket = ticket.max(with_exemplars);
+        self.publish(batch, &resolved);
+        self.finish(resolved, ticket, (arrivals, exemplars), durability)
+    }
+
+    /// The same for points of a table: known series cost one look at the table.
+    pub(crate) fn append_points(
+        &self,
+        table: &mut SeriesTable,
+        points: &[Point],
+        door: &'static str,
+        durability: Durability,
+    ) -> Result<Appended, AppendError> {
+        self.check_ready()?;
+        let (resolved, ticket, arrivals) = loop {
+            let resolved = self.resolve_points(table, points);
+            if let Some((ticket, arrivals)) = self.write_points(points, &resolved)? {
+                break (resolved, ticket, arrivals);
+            }
+        };
+        self.publish_points(table, points, door, &resolved);
+        self.finish(resolved, ticket, (arrivals, 0), durability)
+    }
+
+    /// Shows the points that were stored to whoever subscribes.
+    fn publish_points(
+        &self,
+        table: &SeriesTable,
+        points: &[Point],
+        door: &'static str,
+        resolved: &Resolved,
+    ) {
+        let refused = resolved.ids.iter().filter(|id| **id == NONE).count();
+        if refused == points.len() {
+            return;
+        }
+        let stored = points.len() - refused;
+        self.feed.publish(stored, self.clock.wall_ms(), || {
+            if refused == 0 {
+                return points_batch(table, points, door);
+            }
+            let all = points.iter().zip(&resolved.ids);
+            let kept: Vec<Point> = all
+                .filter(|(_, id)| **id != NONE)
+                .map(|(point, _)| *point)
+                .collect();
+            points_batch(table, &kept, door)
+        });
+    }
+
+    /// What follows every append: the sync if asked for, relief of a long log, the counts.
+    fn finish(
+        &self,
+        resolved: Resolved,
+        ticket: u64,
+        (arrivals, exemplars): (Arrivals, u64),
+        durability: Durability,
+    ) -> Result<Appended, AppendError> {
         if durability == Durability::Sync {
-            self.sync_to(ticket.max(with_exemplars))?;
+            self.sync_to(ticket)?;
         }
         self.relieve();
         let refused = resolved.rejected.iter().map(|(_, n, _)| n).sum::<u64>();
-        let stored = batch.samples.len() as u64 - refused;
-        self.publish(batch, &resolved);
+        let stored = resolved.ids.len() as u64 - refused;
         count(&self.counters.appended, stored);
         count(&self.counters.rejected, refused);
         Ok(Appended {
@@ -154,6 +211,90 @@ impl Core {
                 Err(reason) => resolved.reject(reason, &sample.labels),
             }
         }
+    }
+
+    /// The series of each point: from the table, and for those it does not know from the
+    /// registry.
+    fn resolve_points(&self, table: &mut SeriesTable, points: &[Point]) -> Resolved {
+        let bounds = self.time_bounds();
+        let mut resolved = Resolved {
+            ids: Vec::with_capacity(points.len()),
+            ..<_>::default()
+        };
+        {
+            let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+            resolved.evictions = registry.evictions;
+            let numbers = table.numbers(registry.epoch());
+            let known = |point: &Point| match numbers[point.series as usize] {
+                NONE => None,
+                id if bounds.contains(&point.time_ms) => Some(id),
+                _ => None,
+            };
+            resolved.ids.extend(points.iter().map_while(known));
+        }
+        if resolved.ids.len() < points.len() {
+            let mut registry = self
+                .registry
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            if registry.evictions == resolved.evictions {
+                self.resolve_rest_of_points(table, points, &mut registry, &mut resolved);
+            }
+        }
+        resolved
+    }
+
+    fn resolve_rest_of_points(
+        &self,
+        table: &mut SeriesTable,
+        points: &[Point],
+        registry: &mut Registry,
+        resolved: &mut Resolved,
+    ) {
+        let bounds = self.time_bounds();
+        for point in &points[resolved.ids.len()..] {
+            let known = table.numbers(registry.epoch())[point.series as usize];
+            let labels = table
+                .labels(point.series)
+                .expect("a point's slot is of its table");
+            if !bounds.contains(&point.time_ms) {
+                resolved.reject(RejectReason::OutOfBounds, labels);
+                continue;
+            }
+            if known != NONE {
+                resolved.ids.push(known);
+                continue;
+            }
+            match registry.find_or_add(labels, &self.config) {
+                Ok(id) => {
+                    let own = registry.labels(id).expect("a number just found is in use");
+                    table.number(point.series, id, own);
+                    resolved.ids.push(id);
+                }
+                Err(reason) => resolved.reject(reason, labels),
+            }
+        }
+    }
+
+    fn write_points(
+        &self,
+        points: &[Point],
+        resolved: &Resolved,
+    ) -> Result<Option<(u64, Arrivals)>, AppendError> {
+        let mut writer = lock(&self.writer);
+        // Closing and failing happen under this lock: look again.
+        self.check_writable()?;
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        if registry.evictions != resolved.evictions || resolved.ids.len() < points.len() {
+            return Ok(None);
+        }
+        let record = outgoing_points(points, resolved, &registry, writer.segment.number);
+        if record.floats.is_empty() {
+            return Ok(Some((writer.written, Arrivals::default())));
+        }
+        self.log(&mut writer, &record)?;
+        let arrivals = self.add_to_head(&mut writer, record);
+        Ok(Some((writer.written, arrivals)))
     }
 
     /// Writes the log and memory; the ticket of the record and what was not in order, or `None` if
@@ -311,16 +452,38 @@ fn outgoing<'a>(
         if *id == NONE {
             continue;
         }
-        if !registry.known_in(*id, segment) {
-            let labels = registry
-                .labels(*id)
-                .expect("numbers are not stale: checked");
-            record.series.push((*id, labels));
-        }
+        introduce(*id, registry, segment, &mut record);
         match &sample.value {
             Value::Float(value) => record.floats.push((*id, sample.time_ms, *value)),
             Value::Histogram(h) => record.histograms.push((*id, sample.time_ms, Arc::clone(h))),
         }
     }
     record
+}
+
+/// Points as a record.
+fn outgoing_points<'a>(
+    points: &[Point],
+    resolved: &Resolved,
+    registry: &'a Registry,
+    segment: u64,
+) -> Outgoing<'a> {
+    let mut record = Outgoing::default();
+    record.floats.reserve(points.len());
+    for (point, id) in points.iter().zip(&resolved.ids) {
+        if *id != NONE {
+            introduce(*id, registry, segment, &mut record);
+            record.floats.push((*id, point.time_ms, point.value));
+        }
+    }
+    record
+}
+
+/// Says a series' labels in the record if its segment does not know them.
+#[inline]
+fn introduce<'a>(id: u32, registry: &'a Registry, segment: u64, record: &mut Outgoing<'a>) {
+    if !registry.known_in(id, segment) {
+        let labels = registry.labels(id).expect("numbers are not stale: checked");
+        record.series.push((id, labels));
+    }
 }

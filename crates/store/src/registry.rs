@@ -7,6 +7,11 @@ use std::{
     sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
+/// Registries made by this process: what tells the numbers of one from those of another.
+static REGISTRIES: AtomicU64 = AtomicU64::new(1);
+/// Evictions of one registry fit below its place in the epoch: a thousand a second for ages.
+const EVICTION_BITS: u32 = 40;
+
 use model::{Labels, Matcher, RejectReason};
 use rustc_hash::FxSeededState;
 
@@ -42,6 +47,8 @@ pub(crate) struct Registry {
     attribution: Attribution,
     /// Rises when numbers are given back: numbers looked up before may mean others now.
     pub(crate) evictions: u64,
+    /// Which registry of this process it is.
+    instance: u64,
 }
 
 impl Registry {
@@ -55,7 +62,13 @@ impl Registry {
             index: LabelsIndex::default(),
             attribution: Attribution::default(),
             evictions: 0,
+            instance: REGISTRIES.fetch_add(1, Relaxed),
         }
+    }
+
+    /// Names the meaning of the numbers as they are now; see [`model::SeriesTable::numbers`].
+    pub(crate) fn epoch(&self) -> u64 {
+        (self.instance << EVICTION_BITS) | self.evictions
     }
 
     /// Active series.

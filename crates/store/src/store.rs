@@ -15,8 +15,8 @@ use std::{
 
 use model::{
     AppendError, Appended, Batch, Clock, DigestIter, Durability, Exemplar, LabelQuery, Labels,
-    Matcher, Metadata, ReadError, SampleSink, Selection, SeriesIter, SeriesReader, Thinned,
-    Windows,
+    Matcher, Metadata, Point, ReadError, SampleSink, Selection, SeriesIter, SeriesReader,
+    SeriesTable, Thinned, Windows,
 };
 use thiserror::Error;
 
@@ -291,6 +291,16 @@ impl Drop for Store {
 impl SampleSink for Store {
     fn append(&self, batch: &Batch, durability: Durability) -> Result<Appended, AppendError> {
         self.core.append(batch, durability)
+    }
+
+    fn append_points(
+        &self,
+        table: &mut SeriesTable,
+        points: &[Point],
+        door: &'static str,
+        durability: Durability,
+    ) -> Result<Appended, AppendError> {
+        self.core.append_points(table, points, door, durability)
     }
 }
 

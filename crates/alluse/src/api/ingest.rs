@@ -1,19 +1,24 @@
 //! Samples pushed to the server: remote write 1.0 and 2.0, OTLP, InfluxDB lines, JSON lines, CSV. The
 //! reply says exactly what was stored.
 
+mod connection;
+mod places;
+
 use std::sync::Arc;
 
 use axum::{
     Router,
     body::{Body, Bytes},
-    extract::{FromRef, FromRequest, State, rejection::BytesRejection},
+    extract::{ConnectInfo, FromRef, FromRequest, State, rejection::BytesRejection},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
 };
 use collect::receive::{Reply, Request};
 use model::{Clock, Durability, SampleSink};
-use tokio::sync::Semaphore;
+
+pub(crate) use connection::Connection;
+pub(crate) use places::{NoPlace, Places};
 
 use super::{App, problem::ApiError};
 use crate::config;
@@ -85,7 +90,7 @@ pub(crate) struct Behind {
     /// Stores.
     pub(crate) sink: Arc<dyn SampleSink>,
     /// Places for requests that push samples.
-    pub(crate) places: Arc<Semaphore>,
+    pub(crate) places: Places,
     pub(crate) clock: Arc<dyn Clock>,
     /// When a request counts as stored that does not say.
     pub(crate) durability: Durability,
@@ -133,6 +138,7 @@ pub(super) struct Pushed {
     headers: HeaderMap,
     query: String,
     body: Bytes,
+    connection: u64,
 }
 
 impl<S: Send + Sync> FromRequest<S> for Pushed {
@@ -144,9 +150,12 @@ impl<S: Send + Sync> FromRequest<S> for Pushed {
     ) -> Result<Self, Self::Rejection> {
         let headers = request.headers().clone();
         let query = request.uri().query().unwrap_or_default().to_owned();
+        let connection = request.extensions().get::<ConnectInfo<Connection>>();
+        let connection = connection.map_or(0, |ConnectInfo(connection)| connection.0);
         Ok(Self {
             headers,
             query,
+            connection,
             body: Bytes::from_request(request, state).await?,
         })
     }
@@ -160,8 +169,11 @@ async fn push(
     serve: impl FnOnce(&Doors, &Request<'_>, Durability) -> Reply + Send + 'static,
 ) -> Result<Response, ApiError> {
     let durability = durability(&doors, &pushed.headers)?;
-    let place = doors.places.clone().acquire_owned().await;
-    let place = place.map_err(|_closed| ApiError::unavailable("the server is shutting down"))?;
+    let place = doors.places.take().await.map_err(|none| match none {
+        // 503 with `Retry-After`: every protocol here repeats then.
+        NoPlace::Full => ApiError::unavailable("too many writes are waiting: come again"),
+        NoPlace::Closed => ApiError::unavailable("the server is shutting down"),
+    })?;
     let task = tokio::task::spawn_blocking(move || {
         let said = |name: HeaderName| pushed.headers.get(name).and_then(|v| v.to_str().ok());
         let request = Request {
@@ -170,6 +182,7 @@ async fn push(
             query: &pushed.query,
             body: &pushed.body,
             now_ms: doors.clock.wall_ms(),
+            connection: pushed.connection,
         };
         let reply = serve(&doors, &request, durability);
         drop(place);

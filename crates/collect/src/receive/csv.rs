@@ -25,7 +25,7 @@ impl Receiver {
     /// Decodes CSV; [`Receiver::store_lines`] answers the request. Without a header that names a
     /// value and a metric nothing can be read: refused.
     pub fn csv(&self, request: &Request<'_>) -> Result<Received, Refusal> {
-        self.decode("csv", request.now_ms, |buffer, intake| {
+        self.decode("csv", request, |buffer, intake| {
             let body = encoding::unpack(request, self.limits(), buffer)?;
             let mut rows = lines(body, intake.limits);
             let head = rows.next().and_then(|(_, line)| line.ok());

@@ -49,7 +49,7 @@ impl Receiver {
     pub fn influx(&self, request: &Request<'_>) -> Result<Received, Refusal> {
         let precision = Precision::from_query(request.query)?;
         let db = parameter(request.query, "db").unwrap_or_default();
-        self.decode("influx", request.now_ms, |buffer, intake| {
+        self.decode("influx", request, |buffer, intake| {
             let body = encoding::unpack(request, self.limits(), buffer)?;
             for (number, line) in lines(body, intake.limits) {
                 let read = match line {

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use model::{Exemplar, Histogram, Labels, Metadata, Sample, Value};
+use model::{Exemplar, Histogram, Labels, Metadata, Point, Sample, Value};
 
 use super::{
     Fault, Limits, Received, Refusal,
@@ -74,28 +74,62 @@ pub(super) struct Intake<'m> {
     pub(super) memory: &'m mut Memory,
     pub(super) limits: &'m Limits,
     pub(super) received: Received,
+    /// Floats by slot of the memory's table.
+    pub(super) points: Vec<Point>,
     charged: usize,
+    /// Bytes that may be charged.
+    pub(super) bytes_max: usize,
 }
 
+/// Points of one request, or of one piece of it: 3 MiB. A body of a mebibyte has no room for more
+/// that say anything.
+const POINTS_MAX: usize = 1 << 17;
+
 impl<'m> Intake<'m> {
-    pub(super) fn new(memory: &'m mut Memory, limits: &'m Limits) -> Self {
-        let received = Received::default();
+    /// `points` is an empty buffer to fill.
+    pub(super) fn new(memory: &'m mut Memory, limits: &'m Limits, points: Vec<Point>) -> Self {
+        debug_assert!(points.is_empty());
+        memory.interner.make_room();
         Self {
             memory,
             limits,
-            received,
+            received: Received::default(),
+            points,
             charged: 0,
+            bytes_max: limits.batch_bytes,
         }
+    }
+
+    /// Lets go of the samples gathered so far: they are stored, or only looked at. Slots named
+    /// before mean nothing any more.
+    pub(super) fn discard(&mut self) {
+        self.points.clear();
+        self.received.batch = model::Batch::default();
+        self.received.histograms = 0;
+        self.received.starts_ms.clear();
+        self.received.point_starts_ms.clear();
+        self.charged = 0;
+        self.memory.interner.make_room();
+    }
+
+    /// Metadata told so far counts as untold.
+    pub(super) fn forget_families(&mut self) {
+        self.memory.families.clear();
     }
 
     /// Counts bytes the batch is going to take.
     #[inline]
     pub(super) fn charge(&mut self, bytes: usize) -> Result<(), Stop> {
         self.charged = self.charged.saturating_add(bytes);
-        if self.charged > self.limits.batch_bytes {
-            return Err(Stop::TooLarge(self.limits.batch_bytes));
+        if self.charged > self.bytes_max {
+            return Err(Stop::TooLarge(self.bytes_max));
         }
         Ok(())
+    }
+
+    /// Bytes charged for what has gathered.
+    pub(super) fn charged(&self) -> usize {
+        self.charged
     }
 
     #[inline]
@@ -103,6 +137,21 @@ impl<'m> Intake<'m> {
         self.charge(size_of::<Sample>())?;
         let sample = Sample::float(labels, time_ms, value);
         self.received.batch.samples.push(sample);
+        Ok(())
+    }
+
+    /// A float of a known slot.
+    #[inline]
+    pub(super) fn point(&mut self, series: u32, time_ms: i64, value: f64) -> Result<(), Stop> {
+        self.charge(size_of::<Point>())?;
+        if self.points.len() == POINTS_MAX {
+            return Err(Stop::TooLarge(POINTS_MAX * size_of::<Point>()));
+        }
+        self.points.push(Point {
+            series,
+            time_ms,
+            value,
+        });
         Ok(())
     }
 
@@ -130,7 +179,7 @@ impl<'m> Intake<'m> {
         Ok(())
     }
 
-    /// Notes when the series of the last sample began; 0 means that nobody knows.
+    /// Notes when the series of the last sample of the batch began; 0 means that nobody knows.
     #[inline]
     pub(super) fn start(&mut self, start_ms: i64) -> Result<(), Stop> {
         if start_ms == 0 {
@@ -139,6 +188,18 @@ impl<'m> Intake<'m> {
         self.charge(size_of::<(usize, i64)>())?;
         let last = self.received.batch.samples.len().saturating_sub(1);
         self.received.starts_ms.push((last, start_ms));
+        Ok(())
+    }
+
+    /// The same for the last point.
+    #[inline]
+    pub(super) fn point_start(&mut self, start_ms: i64) -> Result<(), Stop> {
+        if start_ms == 0 {
+            return Ok(());
+        }
+        self.charge(size_of::<(usize, i64)>())?;
+        let last = self.points.len().saturating_sub(1);
+        self.received.point_starts_ms.push((last, start_ms));
         Ok(())
     }
 
@@ -167,13 +228,19 @@ impl<'m> Intake<'m> {
         self.memory.scratch.begin(expected);
     }
 
-    /// The label set the scratch spells.
+    /// The slot of the label set the scratch spells.
     #[inline]
-    pub(super) fn labels(&mut self, order: Order) -> Result<Labels, Fault> {
+    pub(super) fn slot(&mut self, order: Order) -> Result<u32, Fault> {
         let Memory {
             interner, scratch, ..
         } = &mut *self.memory;
         interner.get(scratch, self.limits, order)
+    }
+
+    /// The label set of a slot of this request.
+    pub(super) fn labels(&self, slot: u32) -> &Labels {
+        let labels = self.memory.interner.table().labels(slot);
+        labels.expect("slots hold until the next request")
     }
 
     /// The label set of pairs in any order; those with empty values are left out. Sorts them.
@@ -190,7 +257,8 @@ impl<'m> Intake<'m> {
                 self.memory.scratch.push(name, value, self.limits)?;
             }
         }
-        self.labels(Order::Free)
+        let slot = self.slot(Order::Free)?;
+        Ok(self.labels(slot).clone())
     }
 
     /// Counts one refused sample.

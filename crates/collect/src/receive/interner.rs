@@ -1,8 +1,10 @@
-//! Label sets that come again and again: canonical bytes to [`Labels`], without allocating.
+//! Label sets that come again and again: their bytes to a slot of a [`SeriesTable`], without
+//! allocating.
 //!
 //! A sender repeats its series in nearly the same order, so the slot that followed the last one
-//! is compared first; one comparison of bytes settles most series. Only a miss is hashed, and only
-//! a set never seen is checked (UTF-8, order, empty values) and allocated.
+//! is tried first: by the [fingerprint](super::print) of the bytes as sent where the protocol has
+//! them in one piece, else by comparing canonical bytes while they are spelled. Only a miss is
+//! hashed, and only a set never seen is checked (UTF-8, order, empty values) and allocated.
 //!
 //! The hash folds 128-bit products of the text with a secret (the construction of wyhash), seeded
 //! per interner: senders choose the text, so a hash they could predict would let them make every
@@ -13,9 +15,12 @@ use std::{
     hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState},
 };
 
-use model::Labels;
+use model::{Labels, SeriesTable};
 
-use super::{Fault, Limits};
+use super::{
+    Fault, Limits,
+    print::{Key, Print},
+};
 
 /// No slot.
 const NONE: u32 = u32::MAX;
@@ -61,15 +66,15 @@ impl Scratch {
         put(&mut self.bytes, value)
     }
 
-    /// The expected set, if exactly it was spelled.
+    /// Whether exactly the expected set was spelled. If not, all of it is in `bytes` now.
     #[inline]
-    fn as_expected(&mut self) -> Option<Labels> {
+    fn is_expected(&mut self) -> bool {
         let whole = |expected: &Labels| expected.as_bytes().len() == self.matched;
-        if self.expected.as_ref().is_some_and(whole) {
-            return self.expected.take();
+        let is = self.expected.as_ref().is_some_and(whole);
+        if !is {
+            self.spell();
         }
-        self.spell();
-        None
+        is
     }
 
     /// Gives up the expectation: what matched so far is copied.
@@ -96,20 +101,24 @@ fn put(bytes: &mut Vec<u8>, text: &[u8]) -> Result<(), Fault> {
     Ok(())
 }
 
-#[derive(Debug)]
-struct Slot {
-    labels: Labels,
+/// What is known of a slot's neighbourhood.
+#[derive(Debug, Clone, Copy)]
+struct Link {
     /// The slot asked for after it last time.
     next: u32,
+    /// Of the bytes its set was last sent as.
+    print: Print,
 }
 
-/// The sets seen, at most so many.
+/// The sets seen, and in which order.
 #[derive(Debug)]
 pub(super) struct Interner {
-    slots: Vec<Slot>,
+    table: SeriesTable,
+    links: Vec<Link>,
     by_hash: HashMap<u64, u32, BuildHasherDefault<Identity>>,
     last: u32,
     seed: [u64; 2],
+    key: Key,
     capacity: usize,
 }
 
@@ -117,77 +126,114 @@ impl Interner {
     pub(super) fn new(capacity: usize) -> Self {
         let random = RandomState::new();
         Self {
-            slots: Vec::new(),
+            table: SeriesTable::default(),
+            links: Vec::new(),
             by_hash: HashMap::default(),
             last: NONE,
             seed: [random.hash_one(0_u8) | 1, random.hash_one(1_u8) | 1],
-            capacity: capacity.clamp(1, NONE as usize),
+            key: Key::random(),
+            capacity: capacity.clamp(1, NONE as usize / 2),
+        }
+    }
+
+    /// The sets by slot; a slot means its set until the next [`Interner::make_room`].
+    pub(super) fn table(&self) -> &SeriesTable {
+        &self.table
+    }
+
+    /// The sets by slot, for a sink to number.
+    pub(super) fn table_mut(&mut self) -> &mut SeriesTable {
+        &mut self.table
+    }
+
+    /// To be called before a request: forgets everything if more is remembered than should be.
+    /// What one request brings is bounded by its body.
+    pub(super) fn make_room(&mut self) {
+        if self.links.len() >= self.capacity {
+            self.table.clear();
+            self.links.clear();
+            self.by_hash.clear();
+            self.last = NONE;
         }
     }
 
     /// The set that followed the last one asked for when it was asked for before.
     #[inline]
     pub(super) fn expected(&self) -> Option<Labels> {
-        let next = self.slots.get(self.last as usize)?.next;
-        let slot = self.slots.get(next as usize)?;
-        Some(slot.labels.clone())
+        let next = self.links.get(self.last as usize)?.next;
+        self.table.labels(next).cloned()
     }
 
-    /// The set a scratch spells, which began with [`Interner::expected`]; checked by `limits` and
-    /// `order` when it is new.
+    /// The slot expected next, if `message` begins with the bytes its set was sent as, and what
+    /// follows them. [`Interner::arrive`] has to be called if it is taken.
+    #[inline]
+    pub(super) fn foresee<'m>(&self, message: &'m [u8]) -> Option<(u32, &'m [u8])> {
+        let next = self.links.get(self.last as usize)?.next;
+        let print = self.links.get(next as usize)?.print;
+        let (sent, rest) = message.split_at_checked(print.length()?)?;
+        (self.key.print(sent) == print).then_some((next, rest))
+    }
+
+    /// The series at hand is that of a slot.
+    #[inline]
+    pub(super) fn arrive(&mut self, slot: u32) {
+        self.last = slot;
+    }
+
+    /// Notes the bytes a slot's set was sent as.
+    pub(super) fn sent_as(&mut self, slot: u32, sent: &[u8]) {
+        self.links[slot as usize].print = self.key.print(sent);
+    }
+
+    /// The slot of the set a scratch spells, which began with [`Interner::expected`]; checked by
+    /// `limits` and `order` when it is new.
     #[inline]
     pub(super) fn get(
         &mut self,
         scratch: &mut Scratch,
         limits: &Limits,
         order: Order,
-    ) -> Result<Labels, Fault> {
-        if let Some(labels) = scratch.as_expected() {
-            self.last = self.slots[self.last as usize].next;
-            return Ok(labels);
-        }
-        self.look_up(scratch, limits, order)
-    }
-
-    fn look_up(
-        &mut self,
-        scratch: &Scratch,
-        limits: &Limits,
-        order: Order,
-    ) -> Result<Labels, Fault> {
-        let bytes = scratch.bytes.as_slice();
-        let hash = fold(bytes, self.seed);
-        let known = self.by_hash.get(&hash).copied().unwrap_or(NONE);
-        let found = if self.holds(known, bytes) {
-            known
+    ) -> Result<u32, Fault> {
+        let found = if scratch.is_expected() {
+            self.links[self.last as usize].next
         } else {
-            let labels = checked(scratch, limits, order)?;
-            if labels.as_bytes() != bytes {
-                return Ok(labels); // Not canonical as sent: sorted anew each time.
+            let found = self.look_up(scratch, limits, order)?;
+            if let Some(link) = self.links.get_mut(self.last as usize) {
+                link.next = found;
             }
-            self.add(hash, labels)
+            found
         };
-        if let Some(slot) = self.slots.get_mut(self.last as usize) {
-            slot.next = found;
-        }
         self.last = found;
-        Ok(self.slots[found as usize].labels.clone())
+        Ok(found)
     }
 
-    #[inline]
-    fn holds(&self, slot: u32, bytes: &[u8]) -> bool {
-        let slot = self.slots.get(slot as usize);
-        slot.is_some_and(|slot| slot.labels.as_bytes() == bytes)
-    }
-
-    fn add(&mut self, hash: u64, labels: Labels) -> u32 {
-        if self.slots.len() >= self.capacity {
-            self.slots.clear();
-            self.by_hash.clear();
-            self.last = NONE;
+    fn look_up(&mut self, scratch: &Scratch, limits: &Limits, order: Order) -> Result<u32, Fault> {
+        let bytes = scratch.bytes.as_slice();
+        if let Some(known) = self.known(bytes) {
+            return Ok(known);
         }
-        let slot = u32::try_from(self.slots.len()).expect("the capacity fits 32 bits");
-        self.slots.push(Slot { labels, next: NONE });
+        let labels = checked(scratch, limits, order)?;
+        if labels.as_bytes() != bytes
+            && let Some(known) = self.known(labels.as_bytes())
+        {
+            return Ok(known); // Not canonical as sent: sorted anew each time.
+        }
+        Ok(self.add(labels))
+    }
+
+    fn known(&self, bytes: &[u8]) -> Option<u32> {
+        let slot = *self.by_hash.get(&fold(bytes, self.seed))?;
+        let labels = self.table.labels(slot)?;
+        (labels.as_bytes() == bytes).then_some(slot)
+    }
+
+    fn add(&mut self, labels: Labels) -> u32 {
+        let hash = fold(labels.as_bytes(), self.seed);
+        let slot = self.table.add(labels);
+        self.links.push(Link {
+            next: NONE,
+            print: Print::default(),
+        });
         self.by_hash.insert(hash, slot);
         slot
     }
@@ -306,7 +352,8 @@ mod tests {
         for (name, value) in pairs {
             scratch.push(name.as_bytes(), value.as_bytes(), &limits)?;
         }
-        interner.get(&mut scratch, &limits, order)
+        let slot = interner.get(&mut scratch, &limits, order)?;
+        Ok(interner.table.labels(slot).unwrap().clone())
     }
 
     #[test]
@@ -321,13 +368,14 @@ mod tests {
             assert_eq!(again, first[i]);
             assert!(std::ptr::eq(again.as_bytes(), first[i].as_bytes()));
         }
-        assert_eq!(interner.slots.len(), 3);
+        assert_eq!(interner.table.len(), 3);
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
         let mut interner = Interner::new(4);
         for i in 0..100 {
+            interner.make_room();
             let value = i.to_string();
             let labels = ask(
                 &mut interner,
@@ -335,8 +383,52 @@ mod tests {
                 Order::Strict,
             );
             assert_eq!(labels.unwrap().get("i"), Some(value.as_str()));
-            assert!(interner.slots.len() <= 4 && interner.by_hash.len() <= 4);
+            assert!(interner.links.len() <= 4 && interner.by_hash.len() <= 4);
+            assert_eq!(interner.table.len(), interner.links.len());
         }
+    }
+
+    #[test]
+    fn bytes_sent_before_are_foreseen_in_their_order_and_no_others() {
+        let mut interner = Interner::new(10);
+        let sent = [&b"first series"[..], b"second series", b"third"];
+        for (i, bytes) in sent.iter().enumerate() {
+            let value = i.to_string();
+            ask(
+                &mut interner,
+                &[("__name__", "x"), ("i", &value)],
+                Order::Free,
+            )
+            .unwrap();
+            interner.sent_as(interner.last, bytes);
+        }
+        assert_eq!(
+            interner.foresee(b"first series"),
+            None,
+            "nothing came after"
+        );
+        // The second round begins: the first is looked up, the others are foreseen.
+        ask(&mut interner, &[("__name__", "x"), ("i", "0")], Order::Free).unwrap();
+        assert_eq!(interner.foresee(b"third and more"), None);
+        assert_eq!(interner.foresee(b"second serieS"), None);
+        assert_eq!(interner.foresee(b"second"), None);
+        let (slot, rest) = interner.foresee(b"second series and more").unwrap();
+        assert_eq!((slot, rest), (1, &b" and more"[..]));
+        interner.arrive(slot);
+        assert_eq!(interner.foresee(b"third"), Some((2, &b""[..])));
+    }
+
+    #[test]
+    fn a_set_sent_unsorted_has_the_slot_of_its_sorted_form() {
+        let mut interner = Interner::new(10);
+        for pairs in [
+            [("b", "1"), ("__name__", "x")],
+            [("__name__", "x"), ("b", "1")],
+        ] {
+            ask(&mut interner, &pairs, Order::Free).unwrap();
+            assert_eq!(interner.last, 0);
+        }
+        assert_eq!(interner.table.len(), 1);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use super::{
 impl Receiver {
     /// Decodes JSON lines; [`Receiver::store_lines`] answers the request.
     pub fn json_lines(&self, request: &Request<'_>) -> Result<Received, Refusal> {
-        self.decode("json_lines", request.now_ms, |buffer, intake| {
+        self.decode("json_lines", request, |buffer, intake| {
             let body = encoding::unpack(request, self.limits(), buffer)?;
             for (number, line) in lines(body, intake.limits) {
                 let read = match line {

@@ -1,15 +1,18 @@
 //! The receiver of all requests: a few lanes, each with what a decoder remembers.
 //!
-//! A request takes the first lane that is free, so a server with little traffic keeps one lane
-//! warm, and each parallel request beyond it uses the next. Only when all are busy does one wait.
+//! What a lane remembers is what its senders repeat, so a connection comes back to the lane it
+//! had before; when that is busy with somebody else's request, the first free one serves. Only
+//! when all are busy does a request wait.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError, TryLockError,
     atomic::{AtomicU64, Ordering},
 };
 
+use model::Point;
+
 use super::{
-    Limits, Received, Refusal,
+    Limits, Received, Refusal, Request,
     intake::{Intake, Memory, Stop},
 };
 use crate::quality::Quality;
@@ -19,10 +22,38 @@ const LANES: usize = 4;
 /// A buffer keeps at most so many bytes between requests.
 const BUFFER_KEPT_BYTES: usize = 4 << 20;
 
+/// Points kept room for between requests: as many as a usual request brings, a few times over.
+const POINTS_KEPT: usize = 16 << 10;
+
+/// One request at a time, and what is remembered between them.
 #[derive(Debug)]
-struct Lane {
-    memory: Memory,
+pub(super) struct Lane {
+    pub(super) memory: Memory,
     buffer: Vec<u8>,
+    /// The floats of the last request, by slot of the memory's table.
+    pub(super) points: Vec<Point>,
+}
+
+impl Lane {
+    /// Runs a decoder with the lane's buffers and memory. Floats named by slot are in `points`
+    /// afterwards.
+    pub(super) fn read(
+        &mut self,
+        limits: &Limits,
+        unpack_and_read: impl FnOnce(&mut Vec<u8>, &mut Intake<'_>) -> Result<(), Failed>,
+    ) -> Result<Received, Refusal> {
+        let mut points = std::mem::take(&mut self.points);
+        points.clear();
+        points.shrink_to(POINTS_KEPT);
+        let mut intake = Intake::new(&mut self.memory, limits, points);
+        let read = unpack_and_read(&mut self.buffer, &mut intake);
+        let received = intake.received;
+        self.points = intake.points;
+        // Its bytes stay where they are: filling it anew would cost as much as a tenth of decoding.
+        self.buffer.truncate(BUFFER_KEPT_BYTES);
+        self.buffer.shrink_to(BUFFER_KEPT_BYTES);
+        read.map(|()| received).map_err(|Failed(refusal)| refusal)
+    }
 }
 
 /// Decodes what senders push. Shared by all requests; cheap to call, bounded in memory.
@@ -47,6 +78,7 @@ impl Receiver {
         let lane = || Lane {
             memory: Memory::new(&limits),
             buffer: Vec::new(),
+            points: Vec::new(),
         };
         Self {
             limits,
@@ -75,49 +107,56 @@ impl Receiver {
         self.epoch.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Runs a decoder with a lane's buffer and memory; what it read came by `door`.
+    /// Runs a decoder that names its series by labels, in the lane of the request's connection;
+    /// what it read came by `door`.
     pub(super) fn decode(
         &self,
         door: &'static str,
-        now_ms: i64,
+        request: &Request<'_>,
         unpack_and_read: impl FnOnce(&mut Vec<u8>, &mut Intake<'_>) -> Result<(), Failed>,
     ) -> Result<Received, Refusal> {
-        let mut lane = self.lane();
-        let Lane { memory, buffer } = &mut *lane;
-        memory.catch_up(self.epoch.load(Ordering::Relaxed));
-        let mut intake = Intake::new(memory, &self.limits);
-        let read = unpack_and_read(buffer, &mut intake);
-        let mut received = intake.received;
-        received.batch.door = door;
-        buffer.clear();
-        buffer.shrink_to(BUFFER_KEPT_BYTES);
-        match read {
-            Ok(()) => {
-                if let Some(quality) = &self.quality {
-                    quality.faults(door, &received.rejected, now_ms);
-                }
-                Ok(received)
-            }
-            Err(Failed(refusal)) => {
-                if let Some(quality) = &self.quality {
-                    quality.body(door, &refusal, now_ms);
-                }
-                self.forget_metadata();
-                Err(refusal)
-            }
-        }
+        let mut lane = self.lane(request.connection);
+        self.decode_in(&mut lane, door, request, unpack_and_read)
     }
 
-    fn lane(&self) -> MutexGuard<'_, Lane> {
-        for lane in &self.lanes {
+    /// Runs a decoder in a lane.
+    pub(super) fn decode_in(
+        &self,
+        lane: &mut Lane,
+        door: &'static str,
+        request: &Request<'_>,
+        unpack_and_read: impl FnOnce(&mut Vec<u8>, &mut Intake<'_>) -> Result<(), Failed>,
+    ) -> Result<Received, Refusal> {
+        lane.memory.catch_up(self.epoch.load(Ordering::Relaxed));
+        let mut read = lane.read(&self.limits, unpack_and_read);
+        if read.is_err() {
+            self.forget_metadata();
+        }
+        if let Ok(received) = &mut read {
+            received.batch.door = door;
+        }
+        if let Some(quality) = &self.quality {
+            match &read {
+                Ok(received) => quality.faults(door, &received.rejected, request.now_ms),
+                Err(refusal) => quality.body(door, refusal, request.now_ms),
+            }
+        }
+        read
+    }
+
+    /// The lane of a connection, or a free one, or the connection's own when all are busy.
+    pub(super) fn lane(&self, connection: u64) -> MutexGuard<'_, Lane> {
+        let own = (connection % self.lanes.len() as u64) as usize;
+        let (before, after) = self.lanes.split_at(own);
+        for lane in after.iter().chain(before) {
             match lane.try_lock() {
                 Ok(lane) => return lane,
                 Err(TryLockError::Poisoned(poisoned)) => return afresh(poisoned, &self.limits),
                 Err(TryLockError::WouldBlock) => {}
             }
         }
-        let last = self.lanes.last().expect("there is at least one lane");
-        last.lock()
+        self.lanes[own]
+            .lock()
             .unwrap_or_else(|poisoned| afresh(poisoned, &self.limits))
     }
 }
@@ -129,6 +168,7 @@ fn afresh<'l>(
 ) -> MutexGuard<'l, Lane> {
     let mut lane = poisoned.into_inner();
     lane.memory = Memory::new(limits);
+    lane.points.clear();
     lane
 }
 

@@ -53,7 +53,7 @@ impl Receiver {
     /// Decodes an OTLP request. `rejected.samples` counts data points.
     pub fn otlp(&self, request: &Request<'_>) -> Result<Received, Refusal> {
         let format = Format::from_content_type(request.content_type)?;
-        self.decode("otlp", request.now_ms, |buffer, intake| {
+        self.decode("otlp", request, |buffer, intake| {
             let body = encoding::unpack(request, self.limits(), buffer)?;
             match format {
                 Format::Protobuf => protobuf::read(body, intake).map_err(Failed::from),

@@ -2,25 +2,39 @@
 //!
 //! Which message the body holds is said by the `proto` parameter of `Content-Type`, never
 //! guessed: 2.0 bytes read as 1.0 look like an empty, valid request. The messages are walked as
-//! they lie in the buffer; each series' labels are spelled into canonical bytes and recognised
-//! there, so a sender's repeated series cost neither allocation nor hashing.
+//! they lie in the buffer. A series sent before in the same bytes and after the same neighbour is
+//! recognised by its fingerprint; otherwise its labels are spelled into canonical bytes and
+//! recognised there. Either way a repeated series is a slot of the lane's table, its floats are
+//! points of that slot, and the sink finds its own number beside the slot: no label set is built,
+//! compared or hashed on the way.
 //!
 //! Specs: <https://prometheus.io/docs/specs/remote_write_spec/> and
 //! <https://prometheus.io/docs/specs/remote_write_spec_2_0/>.
 
 mod histogram;
+mod long;
 mod v1;
 mod v2;
 
 pub(super) use histogram::is_sound;
 
-use model::{AppendError, Appended, Batch, Durability, RejectReason, SampleSink, Value};
+use model::{
+    AppendError, Appended, Batch, Durability, Point, RejectReason, SampleSink, SeriesTable,
+    points_batch,
+};
 
 use super::{
     Fault, Received, Receiver, Refusal, Reply, Request, encoding,
-    lanes::Failed,
+    lanes::{Failed, Lane},
     protobuf::{Fields, Malformed},
 };
+
+/// What its batches are counted by.
+const DOOR: &str = "remote_write";
+
+/// Bytes that the samples of one request, or of one piece of a long one, may take. A mebibyte of
+/// native histograms unpacks to three.
+const BATCH_BYTES: usize = 6 << 20;
 
 /// Seconds after which a sender should repeat a batch that could not be stored.
 const RETRY_AFTER_S: u32 = 5;
@@ -89,24 +103,37 @@ impl Written {
 }
 
 impl Receiver {
-    /// Decodes a remote-write request. A refusal carries the headers 2.0 demands.
+    /// Decodes a remote-write request into a batch, floats first. A refusal carries the headers
+    /// 2.0 demands.
     pub fn remote_write(&self, request: &Request<'_>) -> Result<Received, Refusal> {
-        let received = Message::from_content_type(request.content_type)
-            .and_then(|message| self.message(message, request));
-        received.map_err(|mut refusal| {
-            refusal.headers.extend(Written::default().headers());
-            refusal
-        })
+        let mut lane = self.lane(request.connection);
+        let mut received = self.message(&mut lane, request)?;
+        let mut batch = points_batch(lane.memory.interner.table(), &lane.points, DOOR);
+        let floats = batch.samples.len();
+        batch.samples.append(&mut received.batch.samples);
+        received.batch.samples = batch.samples;
+        received
+            .starts_ms
+            .iter_mut()
+            .for_each(|(i, _)| *i += floats);
+        received.starts_ms.append(&mut received.point_starts_ms);
+        Ok(received)
     }
 
-    fn message(&self, message: Message, request: &Request<'_>) -> Result<Received, Refusal> {
-        self.decode("remote_write", request.now_ms, |buffer, intake| {
-            encoding::unpack_snappy(request, self.limits(), buffer)?;
-            match message {
-                Message::V1 => v1::read(buffer, intake).map_err(Failed::from),
-                Message::V2 => v2::read(buffer, intake).map_err(Failed::from),
-            }
-        })
+    /// Decodes a request in a lane: floats as its points, everything else in the batch.
+    fn message(&self, lane: &mut Lane, request: &Request<'_>) -> Result<Received, Refusal> {
+        let read = |message| {
+            self.decode_in(lane, DOOR, request, |buffer, intake| {
+                intake.bytes_max = intake.bytes_max.min(BATCH_BYTES);
+                encoding::unpack_snappy(request, self.limits(), buffer)?;
+                match message {
+                    Message::V1 => v1::read(buffer, intake).map_err(Failed::from),
+                    Message::V2 => v2::read(buffer, intake).map_err(Failed::from),
+                }
+            })
+        };
+        let received = Message::from_content_type(request.content_type).and_then(read);
+        received.map_err(with_counts)
     }
 
     /// The whole exchange: decodes, stores, and says what came of it. Never 2xx unless every
@@ -118,75 +145,120 @@ impl Receiver {
         sink: &dyn SampleSink,
         durability: Durability,
     ) -> Reply {
-        let mut received = match self.remote_write(request) {
+        let mut storing = Storing::new(sink, durability);
+        let mut lane = self.lane(request.connection);
+        let read = if long::is_long(request) {
+            self.long_message(&mut lane, request, &mut storing)
+        } else {
+            self.message(&mut lane, request)
+        };
+        let received = match read {
             Ok(received) => received,
             Err(refusal) => return refusal.into(),
         };
-        let (outcome, written) = store(&mut received, sink, durability);
+        let Lane { memory, points, .. } = &mut *lane;
+        storing.take(memory.interner.table_mut(), points, &received.batch);
+        drop(lane);
+        let (outcome, written) = storing.end();
         if outcome.is_err() {
             self.forget_metadata();
         }
         reply(&received, &outcome, written)
     }
+
+    /// Checks a long request, then stores all of it but the last piece.
+    fn long_message(
+        &self,
+        lane: &mut Lane,
+        request: &Request<'_>,
+        storing: &mut Storing<'_>,
+    ) -> Result<Received, Refusal> {
+        let read = |message| {
+            self.decode_in(lane, DOOR, request, |_buffer, intake| {
+                intake.bytes_max = intake.bytes_max.min(BATCH_BYTES);
+                long::check(message, request, intake)?;
+                long::store(message, request, intake, storing)
+            })
+        };
+        let received = Message::from_content_type(request.content_type).and_then(read);
+        received.map_err(with_counts)
+    }
 }
 
-/// Stores a batch and counts both kinds exactly. A sink says how many samples it stored, not of
-/// which kind, so a batch with both kinds goes in two parts.
-fn store(
-    received: &mut Received,
-    sink: &dyn SampleSink,
+/// A refusal with the headers 2.0 demands.
+fn with_counts(mut refusal: Refusal) -> Refusal {
+    refusal.headers.extend(Written::default().headers());
+    refusal
+}
+
+/// What becomes of a request's samples, stored in one piece or more.
+struct Storing<'s> {
+    sink: &'s dyn SampleSink,
     durability: Durability,
-) -> (Result<Appended, AppendError>, Written) {
-    let mut written = Written::default();
-    let batch = std::mem::take(&mut received.batch);
-    let all = batch.samples.len() as u64;
-    let (floats, histograms) = if received.histograms == 0 || received.histograms == all {
-        let no_floats = all > 0 && received.histograms == all;
-        let empty = Batch::default();
-        if no_floats {
-            (empty, batch)
-        } else {
-            (batch, empty)
-        }
-    } else {
-        split(batch)
-    };
-    let mut total = Appended::default();
-    let mut append = |part: &Batch| {
-        if part.samples.is_empty() && part.metadata.is_empty() && part.exemplars.is_empty() {
-            return Ok(0);
-        }
-        let appended = sink.append(part, durability)?;
-        total.stored += appended.stored;
-        total.rejected.extend(appended.rejected);
-        total.exemplars += appended.exemplars;
-        Ok(appended.stored)
-    };
-    let stored = append(&floats).and_then(|samples| {
-        written.samples = samples;
-        written.histograms = append(&histograms)?;
-        Ok(())
-    });
-    written.exemplars = total.exemplars;
-    (stored.map(|()| total), written)
+    total: Appended,
+    written: Written,
+    failed: Option<AppendError>,
 }
 
-fn split(batch: Batch) -> (Batch, Batch) {
-    let is_float = |sample: &model::Sample| matches!(sample.value, Value::Float(_));
-    let (floats, histograms) = batch.samples.into_iter().partition(is_float);
-    let floats = Batch {
-        samples: floats,
-        metadata: batch.metadata,
-        door: batch.door,
-        ..Batch::default()
-    };
-    let histograms = Batch {
-        samples: histograms,
-        exemplars: batch.exemplars,
-        door: batch.door,
-        ..Batch::default()
-    };
-    (floats, histograms)
+impl<'s> Storing<'s> {
+    fn new(sink: &'s dyn SampleSink, durability: Durability) -> Self {
+        Self {
+            sink,
+            durability,
+            total: Appended::default(),
+            written: Written::default(),
+            failed: None,
+        }
+    }
+
+    /// Stores a piece: floats as points, and a batch without floats, so that both kinds are
+    /// counted exactly. After a failure nothing more is tried.
+    fn take(&mut self, table: &mut SeriesTable, points: &[Point], batch: &Batch) {
+        if self.failed.is_none()
+            && let Err(error) = self.try_take(table, points, batch)
+        {
+            self.failed = Some(error);
+        }
+    }
+
+    fn try_take(
+        &mut self,
+        table: &mut SeriesTable,
+        points: &[Point],
+        batch: &Batch,
+    ) -> Result<(), AppendError> {
+        if !points.is_empty() {
+            let appended = self
+                .sink
+                .append_points(table, points, DOOR, self.durability)?;
+            self.written.samples += appended.stored;
+            self.add(appended);
+        }
+        let nothing = batch.samples.is_empty() && batch.metadata.is_empty();
+        if !nothing || !batch.exemplars.is_empty() {
+            let appended = self.sink.append(batch, self.durability)?;
+            self.written.histograms += appended.stored;
+            self.written.exemplars += appended.exemplars;
+            self.add(appended);
+        }
+        Ok(())
+    }
+
+    /// Adds up what pieces came to; a reason keeps its first example.
+    fn add(&mut self, appended: Appended) {
+        self.total.stored += appended.stored;
+        for (reason, count, example) in appended.rejected {
+            match self.total.rejected.iter_mut().find(|(r, ..)| *r == reason) {
+                Some((_, n, _)) => *n += count,
+                None => self.total.rejected.push((reason, count, example)),
+            }
+        }
+    }
+
+    fn end(self) -> (Result<Appended, AppendError>, Written) {
+        let outcome = self.failed.map_or(Ok(self.total), Err);
+        (outcome, self.written)
+    }
 }
 
 /// The reply to a request that was read, for what the sink made of its batch. Refused exemplars

@@ -5,7 +5,11 @@
 //! cannot reach is refused without allocating anything; this is what stops the 11-byte bombs.
 //! Spec: <https://github.com/google/snappy/blob/main/format_description.txt>.
 
+mod pieces;
+
 use thiserror::Error;
+
+pub(super) use pieces::Pieces;
 
 /// Why bytes are not a snappy block we take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -34,11 +38,20 @@ const STRIDE: usize = 16;
 /// Decodes one block into `out`, replacing what it held. Allocates at most the declared length,
 /// and that only if it is within `limit` and the input is long enough to reach it.
 pub fn decode(input: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), SnappyError> {
-    out.clear();
-    if input.starts_with(FRAMED_MAGIC) {
-        return Err(SnappyError::Framed);
+    let length =
+        declared_length(input).and_then(|(n, rest)| Ok((reachable(n, rest, limit)?, rest)));
+    let (length, rest) = length.inspect_err(|_refused| out.clear())?;
+    // What lies in the buffer is overwritten: only where it grows does it have to be filled.
+    out.resize(length, 0);
+    let decoded = Block { rest, at: 0 }.unpack(out);
+    if decoded.is_err() {
+        out.clear();
     }
-    let (declared, rest) = declared_length(input)?;
+    decoded
+}
+
+/// The declared length, if it is within the limit and the bytes at hand can reach it.
+fn reachable(declared: u64, rest: &[u8], limit: usize) -> Result<usize, SnappyError> {
     let length = usize::try_from(declared).unwrap_or(usize::MAX);
     if length > limit {
         return Err(SnappyError::TooLarge { declared, limit });
@@ -48,15 +61,19 @@ pub fn decode(input: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), Snapp
             "it declares more bytes than it can hold",
         ));
     }
-    out.resize(length, 0);
-    let decoded = Block { rest, at: 0 }.unpack(out);
-    if decoded.is_err() {
-        out.clear();
-    }
-    decoded
+    Ok(length)
 }
 
+/// Whether a block says that it unpacks to more than so many bytes.
+pub(super) fn is_longer(input: &[u8], bytes: usize) -> bool {
+    declared_length(input).is_ok_and(|(declared, _)| declared > bytes as u64)
+}
+
+/// Bytes the block says it unpacks to, and what follows that number.
 fn declared_length(input: &[u8]) -> Result<(u64, &[u8]), SnappyError> {
+    if input.starts_with(FRAMED_MAGIC) {
+        return Err(SnappyError::Framed);
+    }
     let mut value = 0_u64;
     for (i, byte) in input.iter().enumerate().take(5) {
         value |= u64::from(byte & 0x7f) << (7 * i);

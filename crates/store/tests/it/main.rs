@@ -11,6 +11,7 @@ mod delete;
 mod golden;
 mod intake;
 mod model;
+mod points;
 mod rollups;
 mod sim_disk;
 mod summaries;

@@ -208,5 +208,15 @@ fn spans_fit(spans: &[Span], buckets: &[f64]) -> bool {
     let total: u64 = spans.iter().map(|span| u64::from(span.length)).sum();
     total == buckets.len() as u64
         && spans.iter().skip(1).all(|span| span.offset >= 0)
+        && indexes_fit(spans)
         && buckets.iter().all(|count| *count >= 0.0)
+}
+
+/// Whether every bucket's index fits 32 bits, as those who add them up take for granted.
+fn indexes_fit(spans: &[Span]) -> bool {
+    let mut next = 0_i64;
+    spans.iter().all(|span| {
+        next += i64::from(span.offset) + i64::from(span.length);
+        i32::try_from(next).is_ok()
+    })
 }

@@ -18,7 +18,8 @@ use super::{
 };
 
 /// The symbols of a request, as bytes: they are checked for UTF-8 where a label set is new.
-struct Symbols<'a>(Vec<&'a [u8]>);
+#[derive(Debug)]
+pub(super) struct Symbols<'a>(Vec<&'a [u8]>);
 
 impl<'a> Symbols<'a> {
     /// Field 4 wherever it stands: protobuf does not promise an order.
@@ -31,6 +32,11 @@ impl<'a> Symbols<'a> {
                 symbols.push(field.bytes()?);
             }
         }
+        Self::of(symbols)
+    }
+
+    /// A table of these symbols.
+    pub(super) fn of(symbols: Vec<&'a [u8]>) -> Result<Self, Stop> {
         match symbols.first() {
             Some(first) if !first.is_empty() => Err(Stop::Bad(
                 "the first symbol is not the empty string".to_owned(),
@@ -55,17 +61,29 @@ pub(super) fn read(body: &[u8], intake: &mut Intake<'_>) -> Result<(), Stop> {
     let symbols = Symbols::read(body, intake)?;
     let mut told = Told::default();
     let mut fields = Fields::new(body);
-    while let Some((number, field)) = fields.next()? {
-        if number == 5 {
-            series(field.bytes()?, &symbols, &mut told, intake)?;
-        }
+    while let Some((number, value)) = fields.next()? {
+        field(number, value, &symbols, &mut told, intake)?;
+    }
+    Ok(())
+}
+
+/// Reads one field of a message whose symbols are known.
+pub(super) fn field(
+    number: u32,
+    value: Value<'_>,
+    symbols: &Symbols<'_>,
+    told: &mut Told,
+    intake: &mut Intake<'_>,
+) -> Result<(), Stop> {
+    if number == 5 {
+        series(value.bytes()?, symbols, told, intake)?;
     }
     Ok(())
 }
 
 /// What a series' metadata says, as references; and of which metric name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Told {
+pub(super) struct Told {
     name: u64,
     metric_type: u64,
     help: u64,
@@ -100,15 +118,13 @@ fn series(
         before = fields;
     }
     let checked = references.finish().and_then(|()| check(counts));
-    match checked.and_then(|()| intake.labels(Order::Strict)) {
-        Ok(labels) => {
+    match checked.and_then(|()| intake.slot(Order::Strict)) {
+        Ok(slot) => {
             if let Some(values) = values {
-                take_values(values, &labels, symbols, intake)?;
+                take_values(values, slot, symbols, intake)?;
             }
             match metadata {
-                Some(field) => {
-                    take_metadata(field, &labels, references.name, symbols, told, intake)
-                }
+                Some(field) => take_metadata(field, slot, references.name, symbols, told, intake),
                 None => Ok(()),
             }
         }
@@ -183,7 +199,7 @@ impl<'s> References<'s> {
 
 fn take_values(
     mut fields: Fields<'_>,
-    labels: &Labels,
+    slot: u32,
     symbols: &Symbols<'_>,
     intake: &mut Intake<'_>,
 ) -> Result<(), Stop> {
@@ -191,11 +207,11 @@ fn take_values(
         match number {
             2 => {
                 let (value, time_ms, start_ms) = sample(field.bytes()?)?;
-                intake.float(labels.clone(), time_ms, value)?;
-                intake.start(start_ms)?;
+                intake.point(slot, time_ms, value)?;
+                intake.point_start(start_ms)?;
             }
-            3 => take_histogram(field.bytes()?, labels, intake)?,
-            4 => exemplar(field, labels, symbols, intake)?,
+            3 => take_histogram(field.bytes()?, &intake.labels(slot).clone(), intake)?,
+            4 => exemplar(field, &intake.labels(slot).clone(), symbols, intake)?,
             _ => {}
         }
     }
@@ -244,7 +260,7 @@ fn exemplar(
 /// Metadata stands beside each series; neighbours mostly repeat it.
 fn take_metadata(
     field: Value<'_>,
-    labels: &Labels,
+    slot: u32,
     name: u64,
     symbols: &Symbols<'_>,
     told: &mut Told,
@@ -273,6 +289,7 @@ fn take_metadata(
         return Ok(());
     }
     *told = now;
+    let labels = intake.labels(slot).clone();
     let (Ok(help), Ok(unit)) = (symbols.text(now.help), symbols.text(now.unit)) else {
         let rejected = &mut intake.received.rejected;
         rejected.note(Fault::BadReference, || format!("metadata of {labels}"));

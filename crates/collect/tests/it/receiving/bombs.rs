@@ -1,8 +1,12 @@
 //! Bodies made to explode: each is a correct 4xx, and takes at most 8 MB on the way there.
 
-use std::io::Write;
+use std::{
+    io::Write,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use collect::receive::{Receiver, Request};
+use model::{AppendError, Appended, Batch, Durability, SampleSink};
 
 use super::{
     peak::peak_bytes,
@@ -82,6 +86,33 @@ fn gzip_bombs_stop_at_the_ratio() {
 }
 
 #[test]
+fn zstd_bombs_stop_at_the_ratio_the_window_and_the_number_of_frames() {
+    let level = ruzstd::encoding::CompressionLevel::Fastest;
+    let zeros = ruzstd::encoding::compress_to_vec(vec![b'0'; 64 << 20].as_slice(), level);
+    // A frame with nothing in it: magic, single segment of 0 bytes, an empty last raw block.
+    let empty = b"\x28\xb5\x2f\xfd\x20\x00\x01\x00\x00";
+    let many = empty.repeat(100_000);
+    // A window of 1 GiB: exponent 20 above 2^10.
+    let wide = b"\x28\xb5\x2f\xfd\x00\xa0\x01\x00\x00";
+    for (what, body, status) in [
+        ("zeros", &zeros[..], 413),
+        ("many frames", &many, 413),
+        ("a wide window", wide, 400),
+        ("not zstd", b"plain text", 400),
+    ] {
+        let request = Request {
+            content_encoding: Some("zstd"),
+            body,
+            ..Request::default()
+        };
+        let receiver = Receiver::default();
+        let (result, peak) = peak_bytes(|| receiver.influx(&request));
+        assert_eq!(result.map_err(|r| r.status).err(), Some(status), "{what}");
+        assert!(peak < ALLOWED_BYTES, "{what}: {peak}");
+    }
+}
+
+#[test]
 fn a_body_of_tiny_samples_stops_at_the_batch_limit() {
     let sample = Message::default().message(2, &Message::default());
     let label = Message::default().text(1, "__name__").text(2, "x");
@@ -110,4 +141,115 @@ fn a_body_of_empty_symbols_or_buckets_stops_at_the_batch_limit() {
     let (status, peak) = remote_write("application/x-protobuf", &snappy(&plain));
     assert_eq!(status, 413);
     assert!(peak < plain.len() + (33 << 20), "{peak}");
+}
+
+/// A sink that keeps nothing but counts.
+#[derive(Default)]
+struct Counter(AtomicU64);
+
+impl SampleSink for Counter {
+    fn append(&self, batch: &Batch, _: Durability) -> Result<Appended, AppendError> {
+        let stored = batch.samples.len() as u64;
+        self.0.fetch_add(stored, Relaxed);
+        Ok(Appended {
+            stored,
+            ..Appended::default()
+        })
+    }
+}
+
+/// Status, samples stored, and memory taken at the highest, the body apart.
+fn served(content_type: &str, body: &[u8]) -> (u16, u64, usize) {
+    let request = Request {
+        content_type: Some(content_type),
+        content_encoding: Some("snappy"),
+        body,
+        ..Request::default()
+    };
+    let (receiver, sink) = (Receiver::default(), Counter::default());
+    let serve = || receiver.serve_remote_write(&request, &sink, Durability::Fast);
+    let (reply, peak) = peak_bytes(serve);
+    (reply.status, sink.0.load(Relaxed), peak)
+}
+
+#[test]
+fn a_long_request_is_stored_whole_in_the_memory_of_a_short_one() {
+    let sample = Message::default().double(1, 1.5).int(2, 1_790_000_000_000);
+    let mut v1 = Message::default();
+    let mut v2 = Message::default().text(4, "").text(4, "__name__");
+    v2 = v2.text(4, "x").text(4, "i");
+    for i in 0..300_u64 {
+        let name = Message::default().text(1, "__name__").text(2, "x");
+        let id = Message::default().text(1, "i").text(2, &i.to_string());
+        let mut one = Message::default().message(1, &name).message(1, &id);
+        let mut two = Message::default().packed(1, &[1, 2, 3, 4 + i]);
+        for _ in 0..1_000 {
+            one = one.message(2, &sample);
+            two = two.message(2, &sample);
+        }
+        v1 = v1.message(1, &one);
+        v2 = v2.message(5, &two).text(4, &i.to_string());
+    }
+    for (content_type, plain) in [
+        ("application/x-protobuf", v1),
+        (
+            "application/x-protobuf;proto=io.prometheus.write.v2.Request",
+            v2,
+        ),
+    ] {
+        let body = snappy(&plain.0);
+        let (status, stored, peak) = served(content_type, &body);
+        assert_eq!((status, stored), (204, 300_000), "{content_type}");
+        assert!(
+            peak < ALLOWED_BYTES,
+            "{content_type}: {peak} of {}",
+            plain.0.len()
+        );
+        // Cut off near its end: nothing is stored, as of any request that cannot be read.
+        let cut = snappy(&plain.0[..plain.0.len() - 3]);
+        let (status, stored, peak) = served(content_type, &cut);
+        assert_eq!((status, stored), (400, 0), "{content_type}");
+        assert!(peak < ALLOWED_BYTES, "{content_type}: {peak}");
+    }
+}
+
+#[test]
+fn long_bodies_made_to_explode_are_refused_in_the_memory_of_a_short_one() {
+    let v1 = "application/x-protobuf";
+    let v2 = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
+    let label = Message::default().text(1, "__name__").text(2, "x");
+    let empty = Message::default().message(2, &Message::default());
+    let series = |samples| {
+        let mut series = Message::default().message(1, &label);
+        series.0.extend(empty.0.repeat(samples));
+        Message::default().message(1, &series).0
+    };
+    let buckets = Message::default().bytes(12, &vec![2; 900_000]);
+    let histogram = Message::default().message(1, &label).message(4, &buckets);
+    let histogram = Message::default().message(1, &histogram).0;
+    for (what, content_type, plain, status) in [
+        ("zeros", v1, vec![0; 60 << 20], 400),
+        (
+            "one series of two million samples",
+            v1,
+            series(2_000_000),
+            413,
+        ),
+        (
+            "symbols",
+            v2,
+            Message::default().text(4, "").0.repeat(9_000_000),
+            413,
+        ),
+        ("buckets", v1, histogram.repeat(20), 413),
+    ] {
+        let (got, stored, peak) = served(content_type, &snappy(&plain));
+        assert_eq!((got, stored), (status, 0), "{what}");
+        assert!(peak < ALLOWED_BYTES, "{what}: {peak}");
+    }
+    // Two million samples in series of bounded size are simply many samples.
+    let many = series(100_000).repeat(20);
+    let (status, stored, peak) = served(v1, &snappy(&many));
+    assert_eq!((status, stored), (204, 2_000_000));
+    assert!(peak < ALLOWED_BYTES, "{peak}");
 }

@@ -166,6 +166,15 @@ fn gzip_bodies_are_read_and_unknown_encodings_are_415() {
         400
     );
     assert_eq!(receiver.influx(&with("br", &body)).unwrap_err().status, 415);
+    let level = ruzstd::encoding::CompressionLevel::Fastest;
+    let body = ruzstd::encoding::compress_to_vec(&b"m f=1"[..], level);
+    let received = receiver.influx(&with("zstd", &body)).unwrap();
+    assert_eq!(received.batch.samples.len(), 1);
+    let short = &body[..body.len() - 1];
+    assert_eq!(
+        receiver.influx(&with("zstd", short)).unwrap_err().status,
+        400
+    );
 }
 
 #[test]

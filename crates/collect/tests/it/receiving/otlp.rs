@@ -392,11 +392,12 @@ fn errors_carry_a_status_in_protobuf_and_unknown_types_are_415() {
     assert!(reply.body.starts_with(&Message::default().varint(1, 3).0));
     assert_eq!(serve("text/plain", b"").0.status, 415);
     let receiver = Receiver::default();
-    let zstd = Request {
-        content_encoding: Some("zstd"),
+    let with = |encoding| Request {
+        content_encoding: Some(encoding),
         ..request(PROTOBUF, b"")
     };
-    assert_eq!(receiver.otlp(&zstd).unwrap_err().status, 415);
+    assert_eq!(receiver.otlp(&with("br")).unwrap_err().status, 415);
+    assert_eq!(receiver.otlp(&with("zstd")).unwrap_err().status, 400);
     let full = Sink {
         full: true,
         ..Sink::default()

@@ -197,7 +197,7 @@ fn other_encodings_are_415_and_framed_snappy_is_400() {
     );
     for (encoding, body, status) in [
         (Some("gzip"), &body[..], 415),
-        (Some("zstd"), &body, 415),
+        (Some("zstd"), &body, 400),
         (
             Some("snappy"),
             b"\xff\x06\x00\x00sNaPpY\x01\x04\x00\x00abcd",
@@ -213,6 +213,82 @@ fn other_encodings_are_415_and_framed_snappy_is_400() {
         assert_eq!(refusal.status, status, "{encoding:?}");
         assert_eq!(written(&refusal.into()), [0, 0, 0], "counts on failure too");
     }
+}
+
+#[test]
+fn zstd_is_read_where_the_header_says_so() {
+    let plain = Message::default()
+        .message(1, &series_v1(&UP, &[(1.0, 1000)]))
+        .0;
+    let level = ruzstd::encoding::CompressionLevel::Fastest;
+    let body = ruzstd::encoding::compress_to_vec(plain.as_slice(), level);
+    let with = |body| Request {
+        content_encoding: Some("zstd"),
+        ..request(V1, body)
+    };
+    let receiver = Receiver::default();
+    let received = receiver.remote_write(&with(&body)).unwrap();
+    assert_eq!(received.batch.samples.len(), 1);
+    let twice = [&body[..], &body].concat();
+    let received = receiver.remote_write(&with(&twice)).unwrap();
+    assert_eq!(received.batch.samples.len(), 2, "frames follow each other");
+    for cut in 0..body.len() {
+        let read = receiver.remote_write(&with(&body[..cut]));
+        assert_eq!(read.map_err(|r| r.status).err(), Some(400), "{cut}");
+    }
+}
+
+#[test]
+fn a_repeated_series_is_the_same_whichever_way_it_is_recognised() {
+    // Sent three times: spelled, foreseen, foreseen again; then with a label behind the sample,
+    // without a sample, with two, with another label, and in another order.
+    let receiver = Receiver::default();
+    let t = 1_790_000_000_000_i64;
+    let up = |job| [("__name__", "up"), ("job", job)];
+    let round = |at: i64| -> Vec<Message> {
+        ["a", "b", "c"]
+            .iter()
+            .map(|job| series_v1(&up(job), &[(at as f64, t + at)]))
+            .collect()
+    };
+    let send = |series: &[Message]| {
+        let body = series
+            .iter()
+            .fold(Message::default(), |m, s| m.message(1, s));
+        let received = receiver
+            .remote_write(&request(V1, &snappy(&body.0)))
+            .unwrap();
+        let told = received.batch.samples.iter();
+        told.map(|s| (s.labels.to_string(), s.time_ms - t))
+            .collect::<Vec<_>>()
+    };
+    let named = |job: &str, at| (format!("up{{job={job:?}}}"), at);
+    for at in 0..3 {
+        let want = ["a", "b", "c"].map(|job| named(job, at));
+        assert_eq!(send(&round(at)), want);
+    }
+    let mut odd = round(3);
+    odd[1] = odd[1].clone().message(1, &label("zone", "z"));
+    assert_eq!(
+        send(&odd),
+        [
+            named("a", 3),
+            ("up{job=\"b\", zone=\"z\"}".to_owned(), 3),
+            named("c", 3)
+        ]
+    );
+    let mut odd = round(4);
+    odd[1] = series_v1(&up("b"), &[]);
+    odd[2] = series_v1(&up("c"), &[(1.0, t + 4), (2.0, 5)]);
+    assert_eq!(
+        send(&odd),
+        [named("a", 4), named("c", 4), named("c", 5 - t)]
+    );
+    let mut odd = round(6);
+    odd.reverse();
+    assert_eq!(send(&odd), ["c", "b", "a"].map(|job| named(job, 6)));
+    assert_eq!(send(&round(7)), ["a", "b", "c"].map(|job| named(job, 7)));
+    assert_eq!(send(&round(8)), ["a", "b", "c"].map(|job| named(job, 8)));
 }
 
 /// A series' labels, its other fields, and what is wrong with it.
@@ -648,6 +724,12 @@ fn histograms_that_contradict_themselves_are_refused() {
             base()
                 .message(11, &span(0, 1))
                 .message(11, &span(-1, 1))
+                .packed_sint(12, &[1, 1])
+        }),
+        ("buckets beyond the 32nd bit", {
+            base()
+                .message(11, &span(i64::from(i32::MAX), 1))
+                .message(11, &span(i64::from(i32::MAX), 1))
                 .packed_sint(12, &[1, 1])
         }),
         ("floats in an integer histogram", {
