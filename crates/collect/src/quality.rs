@@ -10,8 +10,8 @@ use std::{
 };
 
 use model::{
-    AppendError, Appended, Batch, Clock, Durability, Labels, METRIC_NAME, RejectReason, Sample,
-    SampleSink, Value,
+    AppendError, Appended, Batch, Clock, Durability, Labels, METRIC_NAME, Point, RejectReason,
+    Sample, SampleSink, SeriesTable, Value,
 };
 
 use crate::{
@@ -142,9 +142,16 @@ impl Quality {
     }
 
     /// What a sink made of a batch.
-    fn appended(&self, batch: &Batch, appended: &Appended, at_ms: i64) {
+    /// Counts what a sink made of samples that came by a door; `sample` gives the one at a place.
+    fn appended(
+        &self,
+        name: &'static str,
+        appended: &Appended,
+        sample: impl Fn(usize) -> Option<Sample>,
+        at_ms: i64,
+    ) {
         let mut doors = self.doors();
-        let door = doors.entry(door_of(batch)).or_default();
+        let door = doors.entry(name).or_default();
         door.stored += appended.stored;
         door.exemplars += appended.exemplars;
         door.repeated += appended.repeated;
@@ -154,10 +161,15 @@ impl Quality {
         }
         drop(doors);
         for (index, reason) in &appended.refused {
-            if let Some(sample) = batch.samples.get(*index) {
-                self.sample(door_of(batch), *reason, sample, at_ms);
+            if let Some(sample) = sample(*index) {
+                self.sample(name, *reason, &sample, at_ms);
             }
         }
+    }
+
+    /// Counts a batch that could not be taken at all.
+    fn failed(&self, door: &'static str) {
+        self.doors().entry(door).or_default().failed += 1;
     }
 
     fn sample(&self, door: &'static str, reason: RejectReason, sample: &Sample, at_ms: i64) {
@@ -232,14 +244,36 @@ impl SampleSink for Inspected {
     fn append(&self, batch: &Batch, durability: Durability) -> Result<Appended, AppendError> {
         let result = self.sink.append(batch, durability);
         match &result {
-            Ok(appended) => self.quality.appended(batch, appended, self.clock.wall_ms()),
-            Err(_said_to_the_sender) => {
+            Ok(appended) => {
+                let sample = |index: usize| batch.samples.get(index).cloned();
+                let at_ms = self.clock.wall_ms();
                 self.quality
-                    .doors()
-                    .entry(door_of(batch))
-                    .or_default()
-                    .failed += 1;
+                    .appended(door_of(batch), appended, sample, at_ms);
             }
+            Err(_said_to_the_sender) => self.quality.failed(door_of(batch)),
+        }
+        result
+    }
+
+    fn append_points(
+        &self,
+        table: &mut SeriesTable,
+        points: &[Point],
+        door: &'static str,
+        durability: Durability,
+    ) -> Result<Appended, AppendError> {
+        let result = self.sink.append_points(table, points, door, durability);
+        match &result {
+            Ok(appended) => {
+                let sample = |index: usize| {
+                    let point = points.get(index)?;
+                    let labels = table.labels(point.series)?.clone();
+                    Some(Sample::float(labels, point.time_ms, point.value))
+                };
+                self.quality
+                    .appended(door, appended, sample, self.clock.wall_ms());
+            }
+            Err(_said_to_the_sender) => self.quality.failed(door),
         }
         result
     }
