@@ -3,8 +3,6 @@
 
 mod store;
 
-use std::process::Command;
-
 use crate::step::{Steps, cargo};
 
 /// A benchmark: its name, what it measures, and the program that measures it.

@@ -154,6 +154,9 @@ struct Line {
     now: Duration,
 }
 
+/// A key and the interval it is sampled at from now on.
+pub type NewPace = (String, Duration);
+
 impl Paces {
     /// These triggers, over nothing yet.
     #[must_use]
@@ -191,7 +194,7 @@ impl Paces {
     }
 
     /// Looks at samples: the triggers that turned, by name, and the keys whose interval changed.
-    pub fn look(&mut self, samples: &[Sample]) -> (Vec<(String, Turn)>, Vec<(String, Duration)>) {
+    pub fn look(&mut self, samples: &[Sample]) -> (Vec<(String, Turn)>, Vec<NewPace>) {
         let mut turned = Vec::new();
         for trigger in &mut self.triggers {
             if let Some(turn) = trigger.look(samples) {

@@ -94,7 +94,7 @@ impl Attribution {
     }
 
     /// After series were given back.
-    pub(crate) fn recount<'a>(&mut self, active: impl Iterator<Item = Labels>, config: &Config) {
+    pub(crate) fn recount(&mut self, active: impl Iterator<Item = Labels>, config: &Config) {
         self.of_selectors = vec![0; config.series_limits.len()];
         let has_selector = |l: &SeriesLimit| matches!(l, SeriesLimit::Selector { .. });
         if !config.series_limits.iter().any(has_selector) {

@@ -276,12 +276,11 @@ impl<'a> Work<'a> {
     }
 }
 
+/// Takes the good blocks of one series.
+type TakesBlocks<'a> = &'a mut dyn FnMut(&Labels, Vec<(Chunk, Summary)>) -> io::Result<()>;
+
 /// Gives each series' good blocks, as they are coded.
-fn each_series(
-    part: &Part,
-    state: &PartState,
-    each: &mut dyn FnMut(&Labels, Vec<(Chunk, Summary)>) -> io::Result<()>,
-) -> io::Result<()> {
+fn each_series(part: &Part, state: &PartState, each: TakesBlocks<'_>) -> io::Result<()> {
     let corrupt = |error: PartError| match error {
         PartError::Io(error) => error,
         PartError::Corrupt(what) => io::Error::new(io::ErrorKind::InvalidData, what),

@@ -86,7 +86,10 @@ fn selector(said: &Section<'_, '_>, key: &'static str) -> Option<Vec<Matcher>> {
         .ok()
 }
 
-const STEPS: [(&str, fn(&Section<'_, '_>) -> Step); 8] = [
+/// Reads a step of one kind.
+type ReadsStep = fn(&Section<'_, '_>) -> Step;
+
+const STEPS: [(&str, ReadsStep); 8] = [
     ("validate", validate),
     ("filter", filter),
     ("map", map),
@@ -218,7 +221,8 @@ fn stat(said: &Section<'_, '_>, text: &str) -> Option<Stat> {
     let percent = || text.strip_prefix('p')?.parse::<f64>().ok();
     let quantile = || {
         let percent = percent().filter(|p| (0.0..=100.0).contains(p))?;
-        Some(Stat::Quantile(percent / 100.0))
+        // As the text says it: 99.9 / 100 is not the float that is written 0.999.
+        Some(Stat::Quantile((percent * 1e6).round() / 1e8))
     };
     let found = named.map(|(_, stat)| *stat).or_else(quantile);
     if found.is_none() {

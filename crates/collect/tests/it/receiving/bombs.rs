@@ -6,7 +6,7 @@ use std::{
 };
 
 use collect::receive::{Receiver, Request};
-use model::{AppendError, Appended, Batch, Durability, SampleSink};
+use model::{AppendError, Appended, Batch, Durability, Point, SampleSink, SeriesTable};
 
 use super::{
     peak::peak_bytes,
@@ -147,14 +147,31 @@ fn a_body_of_empty_symbols_or_buckets_stops_at_the_batch_limit() {
 #[derive(Default)]
 struct Counter(AtomicU64);
 
-impl SampleSink for Counter {
-    fn append(&self, batch: &Batch, _: Durability) -> Result<Appended, AppendError> {
-        let stored = batch.samples.len() as u64;
+impl Counter {
+    fn count(&self, samples: usize) -> Appended {
+        let stored = samples as u64;
         self.0.fetch_add(stored, Relaxed);
-        Ok(Appended {
+        Appended {
             stored,
             ..Appended::default()
-        })
+        }
+    }
+}
+
+/// Takes points as points, as the store does: a batch of them would be a copy.
+impl SampleSink for Counter {
+    fn append(&self, batch: &Batch, _: Durability) -> Result<Appended, AppendError> {
+        Ok(self.count(batch.samples.len()))
+    }
+
+    fn append_points(
+        &self,
+        _: &mut SeriesTable,
+        points: &[Point],
+        _: &'static str,
+        _: Durability,
+    ) -> Result<Appended, AppendError> {
+        Ok(self.count(points.len()))
     }
 }
 
