@@ -46,7 +46,8 @@ fn lines(now_ms: i64) -> String {
         .map(|i| time(i64::try_from(i).unwrap()))
         .collect();
     let steady: Vec<String> = (0..500).map(time).collect();
-    let sines: Vec<String> = (0..500)
+    // From 1 on: a zero would be written without its fraction.
+    let sines: Vec<String> = (1..=500)
         .map(|i| format!("{:?}", f64::from(i).sin()))
         .collect();
     let histogram = format!(
@@ -98,7 +99,7 @@ fn flip(file: &Path, at: usize) {
 
 async fn pushed(folder: &Path) -> (Server, Vec<String>) {
     let server = Server::start(folder, CONFIG).await;
-    let now = server.number("time()").await.unwrap();
+    let now = server.number("vector(time())").await.unwrap();
     let text = lines((now * 1_000.0) as i64);
     let reply = server
         .http
