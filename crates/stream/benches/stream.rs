@@ -37,6 +37,7 @@ fn main() {
     );
 }
 
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 fn run(what: &str, steps: Vec<Step>) {
     let spec = StreamSpec {
         name: "result".to_owned(),
