@@ -45,9 +45,9 @@ pub(crate) enum Command {
     /// What is collected goes into a queue on the disk first, so that an outage of the other side
     /// loses nothing that fits there, and neither does a crash of this process. Its own metrics
     /// are at http://127.0.0.1:9401/metrics; what is pushed there (remote write, OTLP, InfluxDB
-    /// lines) is sent on as well. The configuration may have the tables [collect], [agent]
-    /// (to, listen, data), [agent.peer] (write_prefix, tenant, user, password_file,
-    /// bearer_token_file, timeout), [agent.peer.headers], [agent.labels] and [agent.queue]
+    /// lines) is sent on as well. The configuration may have the tables `collect`, `agent`
+    /// (to, listen, data), `agent.peer` (write_prefix, tenant, user, password_file,
+    /// bearer_token_file, timeout), `agent.peer.headers`, `agent.labels` and `agent.queue`
     /// (bytes_max, overflow, sync_every, batch_samples_max, batch_delay_max, lanes, retry_min,
     /// retry_max).
     Agent(AgentArgs),
