@@ -33,6 +33,10 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Between two signs of life asked of an idle connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
+/// After a connection could not be accepted, so long until the next try: while descriptors are
+/// short, asking again at once would only burn the processor.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
 const CONTENT: HeaderValue = HeaderValue::from_static("application/grpc");
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
@@ -160,7 +164,7 @@ pub async fn serve(
             // Out of descriptors, or a connection that went before it was accepted.
             Err(error) => {
                 tracing::warn!(%error, "a gRPC connection cannot be accepted");
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                tokio::time::sleep(ACCEPT_AGAIN).await;
             }
         }
     }
