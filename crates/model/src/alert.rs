@@ -33,3 +33,10 @@ impl Alert {
         self.ends_at_ms <= now_ms
     }
 }
+
+/// Takes alerts from the rules and sees to it that somebody hears of them.
+pub trait AlertSink: Send + Sync + std::fmt::Debug {
+    /// Hands over what fires and what has just been resolved: again after each evaluation while
+    /// it lasts, so a sink that missed one hears of it by the next. Never blocks.
+    fn post(&self, alerts: &[Alert]);
+}

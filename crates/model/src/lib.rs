@@ -3,8 +3,9 @@
 //! Read the files in the order of the data flow:
 //! [`labels`], [`sample`], [`series`] (what was measured) → [`finding`] (what it means) →
 //! [`proposal`] (what to try) → [`decision`] (may we) → [`change`] (what is done) →
-//! [`verdict`] (what it was worth). [`alert`] is what people are called for; [`knob`] is the thing that changes; [`ports`] are the seams
-//! between stages; [`clock`] is the only way to learn the time.
+//! [`verdict`] (what it was worth). [`alert`] is what people are called for; [`knob`] is the thing
+//! that changes; [`ports`] are the seams between stages; [`clock`] is the only way to learn the
+//! time.
 
 pub mod alert;
 pub mod change;
@@ -25,7 +26,7 @@ pub mod series;
 pub mod study;
 pub mod verdict;
 
-pub use alert::Alert;
+pub use alert::{Alert, AlertSink};
 pub use change::{Arm, Change, ChangeState, Order, OrderKind, Outcome, Setting};
 pub use clock::Clock;
 pub use decision::{Decision, Ruling, Why};
