@@ -28,8 +28,8 @@ use query::Engine;
 use tokio::sync::{Semaphore, broadcast, watch};
 
 use crate::{
-    config::Config, mailbox::Mailbox, measure::Measure, scraping::Scraping, telemetry::Telemetry,
-    ui, view::View,
+    config::Config, health::Health, mailbox::Mailbox, measure::Measure, scraping::Scraping,
+    telemetry::Telemetry, ui, view::View,
 };
 
 /// What the handlers share.
@@ -49,6 +49,8 @@ pub(crate) struct App {
     /// Places for live pages.
     pub(crate) live: Arc<Semaphore>,
     pub(crate) telemetry: Arc<Telemetry>,
+    /// How each subsystem fares; each registers itself.
+    pub(crate) health: Arc<Health>,
     pub(crate) collector: collect::Handle,
     /// `None` unless the configuration asks for it.
     pub(crate) admin: Option<admin::Admin>,
@@ -97,10 +99,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .nest("/api/v1", prometheus_routes())
         .nest("/api/v1/admin", admin::routes())
         .nest("/api/v1/loop", loop_routes())
-        .route("/-/healthy", get(health::healthy))
-        .route("/-/ready", get(health::ready))
         .route("/-/reload", post(targets::reload).put(targets::reload))
-        .route("/metrics", get(health::metrics))
+        .merge(health::routes())
         .merge(ingest::routes())
         .route("/", get(ui::index))
         .route("/favicon.svg", get(ui::icon))
@@ -141,6 +141,7 @@ fn prometheus_routes() -> Router<Arc<App>> {
             "/quarantine",
             get(quality::quarantine).post(quality::quarantine),
         )
+        .route("/health", get(health::subsystems))
         .route("/status/tsdb", get(quality::tsdb))
         .route("/status/buildinfo", get(prometheus::build_info))
 }

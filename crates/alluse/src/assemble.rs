@@ -20,6 +20,7 @@ use crate::{
     capacity::Capacities,
     config::Config,
     driver::Driver,
+    health::{Health, checks},
     keep::{Elsewhere, ElsewhereError, Keep},
     mailbox::{Mail, Mailbox},
     measure::Measure,
@@ -181,6 +182,7 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         clock: Arc::clone(&clock),
         durability: config.store.durability,
     }));
+    let health = Arc::new(Health::new(Arc::clone(&clock), telemetry.registry.clone()));
     let admin = keep.here().filter(|_| config.server.admin_api);
     let admin = admin.map(|store| Admin {
         store: Arc::clone(store),
@@ -199,6 +201,7 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         loop_mail: mailbox,
         events,
         telemetry,
+        health,
         collector: collector.handle(),
         scraping: Arc::new(scraping),
         doors,
@@ -208,6 +211,7 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         feed: changes,
         feeds: Arc::new(Semaphore::new(feed::READERS_MAX)),
     };
+    checks::register(&app.health, &app, &keep);
     Ok(Assembly {
         app: Arc::new(app),
         driver,

@@ -53,6 +53,11 @@ pub(crate) enum Command {
     Agent(AgentArgs),
     /// Ask a server a PromQL query.
     Query(QueryArgs),
+    /// Show how a server's subsystems fare, and whose fault it is where they do not fare well.
+    ///
+    /// One a line: state, name, reason, and the subsystems below it that cause it. Exits with 1
+    /// when anything is unhealthy, or nobody answers.
+    Status(StatusArgs),
     /// Look after a store on disk: count, check, repair.
     #[command(subcommand)]
     Store(crate::store_cli::StoreCommand),
@@ -187,6 +192,16 @@ pub(crate) struct QuarantineArgs {
     /// At most so many; 0 for all that are kept.
     #[arg(long, default_value_t = 100)]
     pub(crate) limit: usize,
+    /// Print the server's JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// The server.
+    #[arg(long, default_value = "http://127.0.0.1:9400", env = "ALLUSE_URL")]
+    pub(crate) url: String,
     /// Print the server's JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -16,6 +16,7 @@ use tokio::{
 use crate::{
     api,
     assemble::{Assembly, TargetLink},
+    health,
     keep::Keep,
     mailbox::{Mail, Mailbox},
     otlp_grpc::Export,
@@ -142,6 +143,7 @@ pub(crate) async fn run(
     let streaming = streaming.unwrap_or_else(|| tokio::spawn(std::future::ready(())));
     let collecting = tokio::spawn(collect(collector, sink, stopped.clone()));
     let changes = app.feed.clone();
+    let watching = tokio::spawn(health::watch(Arc::clone(&app.health), stopped.clone()));
     let serving = serve(listener, app, stopped.clone());
     ready(address);
     stop.await;
@@ -160,6 +162,7 @@ pub(crate) async fn run(
         ("collector", collecting),
         ("streams", streaming),
         ("actuators", actuating),
+        ("health", watching),
         ("api", serving),
         ("OTLP over gRPC", exporting),
     ] {

@@ -12,6 +12,7 @@ mod demo;
 mod driver;
 mod exchange;
 mod forward;
+mod health;
 mod keep;
 mod lifecycle;
 mod mailbox;
@@ -25,6 +26,7 @@ mod scraping;
 mod serve;
 #[cfg(test)]
 mod simulation;
+mod status;
 mod store_cli;
 mod streams;
 mod telemetry;
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Agent(args) => agent::run(args),
         Command::Query(args) => ask::run(&args),
+        Command::Status(args) => status::run(&args),
         Command::Quarantine(args) => quarantine::run(&args),
         Command::Optimize { method } => optimize::run(method),
         Command::Backup(args) => backup::run(&args, cli.quiet),

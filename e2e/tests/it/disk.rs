@@ -8,7 +8,7 @@ use std::{
 };
 
 use e2e::{server::Server, service::Service, wait};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A small file system in memory, unmounted at the end.
 struct Disk(PathBuf);
@@ -52,6 +52,37 @@ async fn ticks(server: &Server) -> Vec<Value> {
         .map_or_else(Vec::new, |r| r["values"].as_array().unwrap().clone())
 }
 
+async fn subsystem(server: &Server, name: &str) -> Value {
+    let health = server.http.get("/api/v1/health").await.json();
+    let all = health["data"]["subsystems"].as_array().unwrap().clone();
+    all.into_iter().find(|s| s["name"] == name).unwrap()
+}
+
+/// The store's state is the disk's fault, and so is that of what depends on the store.
+async fn blamed(server: &Server) {
+    let disk = subsystem(server, "disk").await;
+    assert_eq!(disk["status"], "unhealthy", "{disk}");
+    assert_eq!(disk["causes"], json!([]));
+    let store = subsystem(server, "store").await;
+    assert_eq!(store["status"], "unhealthy", "{store}");
+    assert_eq!(store["causes"], json!(["disk"]));
+    let queries = subsystem(server, "queries").await;
+    assert_eq!(queries["status"], "degraded", "{queries}");
+    assert_eq!(queries["causes"], json!(["disk"]));
+    assert_eq!(subsystem(server, "clock").await["status"], "healthy");
+
+    let failed = server.http.get("/readyz").await;
+    assert_eq!(failed.status, 503);
+    assert!(failed.text.contains("[-]store failed"), "{}", failed.text);
+    let path = "/readyz?verbose&exclude=store&exclude=journal";
+    let excluded = server.http.get(path).await;
+    assert_eq!(excluded.status, 200, "{}", excluded.text);
+    let said = "[+]store excluded: ok\n";
+    assert!(excluded.text.contains(said), "{}", excluded.text);
+    assert_eq!(server.http.get("/livez").await.status, 200);
+    assert_eq!(server.http.get("/startupz").await.status, 200);
+}
+
 #[tokio::test]
 async fn a_full_disk_stops_ingest_with_a_clear_state_and_space_resumes_it() {
     let folder = tempfile::tempdir().unwrap();
@@ -80,6 +111,7 @@ async fn a_full_disk_stops_ingest_with_a_clear_state_and_space_resumes_it() {
     .await;
     assert!(full.contains("disk_full"), "{full}");
     assert_eq!(server.look("status").await["store"], "disk_full");
+    blamed(&server).await;
     let metrics = server.http.get("/metrics").await.text;
     assert!(
         metrics.contains("\nalluse_store_disk_full 1\n"),
@@ -100,6 +132,13 @@ async fn a_full_disk_stops_ingest_with_a_clear_state_and_space_resumes_it() {
     })
     .await;
     assert_eq!(server.look("status").await["store"], "healthy");
+    for name in ["disk", "store", "collector"] {
+        wait::until("health to come back", async || {
+            (subsystem(&server, name).await["status"] != "unhealthy").then_some(())
+        })
+        .await;
+    }
+    assert_eq!(server.http.get("/readyz").await.status, 200);
     let kept = ticks(&server).await;
     for point in &acknowledged {
         assert!(kept.contains(point), "{point} is lost");
