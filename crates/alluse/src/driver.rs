@@ -78,6 +78,7 @@ impl Driver {
             .pipeline
             .start(self.clock.wall_ms(), self.policy.clone());
         self.record.lines = LINES_MAX;
+        // Where it cannot be recorded, the next turn's snapshot stands for it.
         self.finish(turn);
         let mut second_ms = self.clock.wall_ms().div_euclid(1_000);
         while !self.pipeline.may_end() {
@@ -133,13 +134,16 @@ impl Driver {
         }
         let heard = !events.is_empty();
         let turn = self.pipeline.turn(now_ms, events);
-        let answers = asked
+        let mut answers: Vec<_> = asked
             .into_iter()
             .map(|(p, reply)| (self.answer(p, &turn), reply))
             .collect();
         if heard || !turn.is_quiet() {
-            self.finish(turn);
+            let recorded = self.finish(turn);
             self.publish_targets();
+            if !recorded {
+                withdraw(&mut answers);
+            }
         }
         self.reply(answers);
         self.telemetry.turns.increment();
@@ -202,10 +206,10 @@ impl Driver {
                 Event::UndoAsked { change, by }
             }),
             Ask::StopStudy { study } => match self.pipeline.stop_study(StudyId(study)) {
-                Some(turn) => {
-                    self.finish(turn);
-                    (None, Pending::Status)
-                }
+                Some(turn) => match self.finish(turn) {
+                    true => (None, Pending::Status),
+                    false => (None, Pending::Known(Reply::Unrecorded)),
+                },
                 None => {
                     let what = format!("there is no study {study}");
                     (None, Pending::Known(Reply::NotFound(what)))
@@ -271,16 +275,17 @@ impl Driver {
     }
 
     /// Records a turn, then carries it out and tells of it. A turn that cannot be recorded is not
-    /// carried out: the governor takes its orders for lost, and tries again.
-    fn finish(&mut self, turn: Turn) {
+    /// carried out: the governor takes its orders for lost, and tries again. Whether all there was
+    /// to record is on record.
+    fn finish(&mut self, turn: Turn) -> bool {
         if turn.is_quiet() {
-            return;
+            return true;
         }
         if let Err(error) = self.record(&turn) {
             self.record.broken = true;
             self.telemetry.journal_errors.increment();
             tracing::error!(%error, "the journal cannot be written: nothing is carried out");
-            return;
+            return false;
         }
         for reason in &turn.pages {
             tracing::error!(%reason, "a person has to look");
@@ -296,6 +301,7 @@ impl Driver {
             self.publish_studies();
         }
         self.publish_status();
+        true
     }
 
     fn record(&mut self, turn: &Turn) -> Result<(), journal::JournalError> {
@@ -446,6 +452,19 @@ impl Driver {
         });
         let studies = studies.collect();
         self.view.send_modify(|view| view.studies = studies);
+    }
+}
+
+/// Takes back what a turn without a record would have promised. What is known without it (there
+/// is no such change) stays an answer.
+fn withdraw(answers: &mut [(Reply, oneshot::Sender<Reply>)]) {
+    for (answer, _) in answers {
+        if matches!(
+            answer,
+            Reply::Decision(_) | Reply::Change(_) | Reply::Status
+        ) {
+            *answer = Reply::Unrecorded;
+        }
     }
 }
 

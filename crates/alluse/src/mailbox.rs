@@ -57,6 +57,8 @@ pub(crate) enum Reply {
     Status,
     NotFound(String),
     Conflict(String),
+    /// The journal could not be written: what was asked is not on record, and nothing was sent.
+    Unrecorded,
 }
 
 /// The way into the loop.

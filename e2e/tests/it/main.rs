@@ -21,6 +21,7 @@ mod peers;
 mod power;
 mod pulling;
 mod quality;
+mod record;
 mod refusals;
 mod remote;
 mod serve;

@@ -217,6 +217,9 @@ fn unexpected(reply: Reply) -> Result {
     match reply {
         Reply::NotFound(what) => Err(ControlError::not_found(what)),
         Reply::Conflict(why) => Err(ControlError::conflict(why)),
+        Reply::Unrecorded => Err(ControlError::unavailable(
+            "the journal cannot be written: this is not on record; look at the status and ask again",
+        )),
         Reply::Decision(_) | Reply::Change(_) | Reply::Status => Err(ControlError::unavailable(
             "the loop gave an answer to another question",
         )),
