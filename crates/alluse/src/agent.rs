@@ -22,7 +22,7 @@ use crate::{
     api::ingest::{Behind, Connection, Doors, Places},
     assemble,
     cli::AgentArgs,
-    config::Config,
+    config::{Config, outlet},
     forward::{Forwarder, SpillSink},
     keep,
     lifecycle::{self, SystemClock, resolved},
@@ -73,8 +73,8 @@ fn configured(args: AgentArgs) -> Result<Config, Failure> {
     said.listen = args.listen.unwrap_or(said.listen);
     said.data = args.data.unwrap_or_else(|| said.data.clone());
     if let Some(to) = args.to {
-        if !to.starts_with("http://") {
-            let message = format!("alluse: --to {to:?} does not begin with http://");
+        if !outlet::is_address(&to) {
+            let message = format!("alluse: --to {to:?} begins with neither http:// nor https://");
             return Err(Failure::usage(message));
         }
         said.outlet.peer.url = to;
@@ -102,7 +102,8 @@ async fn collect_and_send(
     let address = listener.local_addr()?;
     let telemetry = Arc::new(Telemetry::new());
     forwarder.watch(&telemetry.registry);
-    let collector = assemble::collector(&config, Arc::clone(&clock));
+    let mut collector = assemble::collector(&config, Arc::clone(&clock));
+    lifecycle::hear_statsd(&mut collector, &config).await?;
     let quality = Arc::clone(collector.handle().quality());
     let labelling = Labelling::new(SpillSink(Arc::clone(&forwarder.spill)), labels(&config));
     let sink: Arc<dyn SampleSink> = Arc::new(collect::Inspected::new(
@@ -128,6 +129,7 @@ async fn collect_and_send(
     };
     let (stopping, stopped) = watch::channel(false);
     let (sending_stops, sending_stopped) = watch::channel(false);
+    let exporting = lifecycle::export(&config, own.doors.clone(), stopped.clone()).await?;
     let collecting = tokio::spawn(lifecycle::collect(collector, sink, stopped.clone()));
     let serving = tokio::spawn(pages(listener, own, config.server.body_bytes_max, stopped));
     let sending = tokio::spawn(forwarder.run(sending_stopped));
@@ -137,7 +139,11 @@ async fn collect_and_send(
     // In reverse: first nothing more comes in, then what is there is sent.
     tracing::info!("stopping");
     stopping.send_replace(true);
-    for (name, task) in [("collector", collecting), ("pages", serving)] {
+    for (name, task) in [
+        ("collector", collecting),
+        ("pages", serving),
+        ("OTLP over gRPC", exporting),
+    ] {
         if tokio::time::timeout(lifecycle::DRAIN, task).await.is_err() {
             tracing::warn!(name, "did not end in time");
         }

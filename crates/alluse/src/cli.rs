@@ -47,7 +47,8 @@ pub(crate) enum Command {
     /// are at http://127.0.0.1:9401/metrics; what is pushed there (remote write, OTLP, InfluxDB
     /// lines) is sent on as well. The configuration may have the tables `collect`, `agent`
     /// (to, listen, data), `agent.peer` (write_prefix, tenant, user, password_file,
-    /// bearer_token_file, timeout), `agent.peer.headers`, `agent.labels` and `agent.queue`
+    /// bearer_token_file, timeout), `agent.peer.tls` (ca_file, cert_file, key_file,
+    /// server_name, insecure_skip_verify), `agent.peer.headers`, `agent.labels` and `agent.queue`
     /// (bytes_max, overflow, sync_every, batch_samples_max, batch_delay_max, lanes, retry_min,
     /// retry_max).
     Agent(AgentArgs),
@@ -161,7 +162,7 @@ pub(crate) struct ServeArgs {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct AgentArgs {
-    /// Where samples go, such as http://server:9400; /api/v1/write is added.
+    /// Where samples go, such as http://server:9400 or https://mimir.example.org; /api/v1/write is added.
     #[arg(long, value_name = "URL")]
     pub(crate) to: Option<String>,
     /// Configuration file (TOML). Everything in it is optional.

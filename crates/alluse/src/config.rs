@@ -405,8 +405,9 @@ fn retention_rule(said: Section<'_, '_>) -> store::RetentionRule {
 
 fn store(said: Section<'_, '_>) -> Store {
     let url = said.text("remote");
-    if url.as_ref().is_some_and(|url| !url.starts_with("http://")) {
-        said.mistake("remote", "expected an address that begins with http://");
+    if url.as_ref().is_some_and(|url| !outlet::is_address(url)) {
+        let what = "expected an address that begins with http:// or https://";
+        said.mistake("remote", what);
     }
     let url_given = url.is_some();
     let url = url.unwrap_or_default().trim_end_matches('/').to_owned();
@@ -470,8 +471,9 @@ fn agent(said: Section<'_, '_>) -> Agent {
     };
     let listen = said.parsed("listen", address);
     let to = said.text("to").unwrap_or_default();
-    if !to.is_empty() && !to.starts_with("http://") {
-        said.mistake("to", format!("{to:?} does not begin with http://"));
+    if !to.is_empty() && !outlet::is_address(&to) {
+        let what = format!("{to:?} begins with neither http:// nor https://");
+        said.mistake("to", what);
     }
     let agent = Agent {
         listen: listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9_401))),

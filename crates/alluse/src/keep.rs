@@ -69,6 +69,25 @@ pub(crate) enum ElsewhereError {
     Queue(#[source] collect::spill::SpillError),
     #[error("the remote store cannot be used")]
     Peer(#[source] PeerError),
+    #[error("the remote store cannot be spoken to")]
+    Tls(#[source] collect::http::HttpError),
+}
+
+/// The way to an outlet's peer. Certificates are read where its address asks for them.
+fn reached(
+    peer: PeerConfig,
+    said: &Outlet,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<Peer>, ElsewhereError> {
+    let tls = peer.url.starts_with("https://");
+    let tls = tls.then(|| said.tls.client_config()).transpose();
+    let tls = tls.map_err(ElsewhereError::Tls)?;
+    let server_name = said.tls.server_name.clone();
+    let peer = PeerConfig {
+        server_name,
+        ..peer
+    };
+    Peer::new(peer, tls, Arc::clone(clock)).map_err(ElsewhereError::Peer)
 }
 
 /// The queue and the sender of an outlet.
@@ -80,7 +99,7 @@ pub(crate) fn forwarder(
     let queue = said.queue.in_folder(folder.to_owned());
     let sync_every = queue.sync_every;
     let spill = Spill::open(queue, Arc::clone(clock)).map_err(ElsewhereError::Queue)?;
-    let peer = Peer::new(said.peer.clone(), Arc::clone(clock)).map_err(ElsewhereError::Peer)?;
+    let peer = reached(said.peer.clone(), said, clock)?;
     Ok(Forwarder {
         spill: Arc::new(spill),
         writer: Writer::new(peer, said.write.clone()),
@@ -101,7 +120,7 @@ impl Elsewhere {
             samples_max,
             ..said.peer.clone()
         };
-        let peer = Peer::new(reading, Arc::clone(clock)).map_err(ElsewhereError::Peer)?;
+        let peer = reached(reading, said, clock)?;
         Ok(Self {
             forwarder: forwarder(said, folder, clock)?,
             reader: Arc::new(RemoteReader::new(peer)),

@@ -14,8 +14,9 @@ use tokio::{
 };
 
 use crate::{
-    api,
+    api::{self, ingest::Doors},
     assemble::{Assembly, TargetLink},
+    config::Config,
     health,
     keep::Keep,
     mailbox::{Mail, Mailbox},
@@ -114,11 +115,8 @@ pub(crate) async fn run(
     let (sending_stops, sending_stopped) = watch::channel(false);
 
     collector.handle().add_target(own_target(address));
-    if let Some(statsd) = &app.config.collect.statsd {
-        let socket = collect::StatsdSocket::bind(statsd).await;
-        collector.hear_statsd(socket.map_err(std::io::Error::other)?);
-    }
-    let exporting = export(&app, stopped.clone()).await?;
+    hear_statsd(&mut collector, &app.config).await?;
+    let exporting = export(&app.config, app.doors.clone(), stopped.clone()).await?;
     let looping = std::thread::Builder::new()
         .name("loop".to_owned())
         .spawn(move || {
@@ -190,12 +188,25 @@ pub(crate) async fn resolved(mut stopped: watch::Receiver<bool>) {
     }
 }
 
+/// Hears StatsD, where the configuration says so.
+pub(crate) async fn hear_statsd(
+    collector: &mut collect::Collector,
+    config: &Config,
+) -> std::io::Result<()> {
+    if let Some(statsd) = &config.collect.statsd {
+        let socket = collect::StatsdSocket::bind(statsd).await;
+        collector.hear_statsd(socket.map_err(std::io::Error::other)?);
+    }
+    Ok(())
+}
+
 /// Hears OTLP over gRPC, where the configuration says so.
-async fn export(
-    app: &Arc<api::App>,
+pub(crate) async fn export(
+    config: &Config,
+    doors: Doors,
     stopped: watch::Receiver<bool>,
 ) -> std::io::Result<JoinHandle<()>> {
-    let Some(said) = &app.config.collect.otlp_grpc else {
+    let Some(said) = &config.collect.otlp_grpc else {
         return Ok(tokio::spawn(std::future::ready(())));
     };
     let listen = said.listen;
@@ -207,7 +218,7 @@ async fn export(
         message_bytes: said.message_bytes_max,
         ..collect::grpc::GrpcLimits::default()
     };
-    let method = Arc::new(Export(app.doors.clone()));
+    let method = Arc::new(Export(doors));
     let stop = resolved(stopped);
     Ok(tokio::spawn(collect::grpc::serve(
         listener, method, limits, stop,

@@ -3,6 +3,8 @@
 //! Exchanges run on a thread of their own, because the ports are called from anywhere: from a
 //! thread that may block, and from one that runs a loop of its own.
 
+mod transport;
+
 use std::{
     fmt,
     path::PathBuf,
@@ -10,12 +12,16 @@ use std::{
     time::Duration,
 };
 
-use model::Clock;
-use reqwest::{
-    RequestBuilder, Response,
-    header::{HeaderMap, HeaderName, HeaderValue},
+use base64::prelude::{BASE64_STANDARD, Engine};
+use hyper::{
+    Method,
+    header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
 };
+use model::Clock;
+use rustls::ClientConfig;
 use thiserror::Error;
+use transport::Transport;
+pub(crate) use transport::{Request, TransportError};
 
 use crate::breaker::{Breaker, BreakerConfig, Outcome};
 
@@ -32,6 +38,8 @@ pub struct PeerConfig {
     pub write_prefix: String,
     /// Goes before `/api/v1/query`, such as `/select/0/prometheus`.
     pub read_prefix: String,
+    /// The name its certificate must have, instead of the address's host.
+    pub server_name: Option<String>,
     /// Sent as `X-Scope-OrgID`, as Mimir and Cortex want it.
     pub tenant: Option<String>,
     /// Credentials.
@@ -58,6 +66,7 @@ impl PeerConfig {
             url: url.into(),
             write_prefix: String::new(),
             read_prefix: String::new(),
+            server_name: None,
             tenant: None,
             auth: Auth::None,
             headers: Vec::new(),
@@ -145,7 +154,7 @@ pub enum PeerError {
         url: String,
         /// Why.
         #[source]
-        source: reqwest::Error,
+        source: TransportError,
     },
     /// The reply is over its bound.
     #[error("{url} answers with more than {limit} bytes")]
@@ -215,7 +224,7 @@ struct State {
 pub struct Peer {
     config: PeerConfig,
     headers: HeaderMap,
-    client: reqwest::Client,
+    transport: Transport,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
     /// `Some` until dropped.
@@ -232,27 +241,17 @@ impl Drop for Peer {
 }
 
 impl Peer {
-    /// The way to a peer. Nothing is sent yet.
-    pub fn new(config: PeerConfig, clock: Arc<dyn Clock>) -> Result<Arc<Self>, PeerError> {
+    /// The way to a peer, over TLS if its address begins with `https`: without `tls` no server is
+    /// trusted then. Nothing is sent yet.
+    pub fn new(
+        config: PeerConfig,
+        tls: Option<ClientConfig>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, PeerError> {
         let headers = headers(&config)?;
-        let client = reqwest::Client::builder()
-            .connect_timeout(config.connect_timeout)
-            .timeout(config.timeout)
-            // A redirect elsewhere would carry credentials with it.
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("alluse/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|source| PeerError::Transport {
-                url: config.url.clone(),
-                source,
-            })?;
-        client
-            .get(&config.url)
-            .build()
-            .map_err(|source| PeerError::Transport {
-                url: config.url.clone(),
-                source,
-            })?;
+        let transport = Transport::new(&config, tls)?;
+        transport::request(Method::GET, &config.url, &headers)
+            .map_err(|error| PeerError::Config(format!("{:?}: {error}", config.url)))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("remote")
@@ -265,7 +264,7 @@ impl Peer {
         };
         Ok(Arc::new(Self {
             headers,
-            client,
+            transport,
             clock,
             state: Mutex::new(state),
             runtime: Some(runtime),
@@ -301,16 +300,15 @@ impl Peer {
         self.clock.wall_ms()
     }
 
-    /// A `GET`, `POST`, ... of a path, ready for its body.
-    pub(crate) fn request(&self, method: reqwest::Method, path: &str) -> RequestBuilder {
+    /// A `GET`, `POST`, ... of a path, ready for more headers and its body.
+    pub(crate) fn request(&self, method: Method, path: &str) -> Result<Request, PeerError> {
         let url = format!("{}{path}", self.config.url);
-        self.client
-            .request(method, url)
-            .headers(self.headers.clone())
+        transport::request(method, &url, &self.headers)
+            .map_err(|source| PeerError::Transport { url, source })
     }
 
     /// One exchange: refused at once while the breaker is open, bounded in time and bytes.
-    pub(crate) async fn exchange(&self, request: RequestBuilder) -> Result<Reply, PeerError> {
+    pub(crate) async fn exchange(&self, request: Request) -> Result<Reply, PeerError> {
         let request = self.authorized(request)?;
         self.admit()?;
         let exchanged = self.whole(request).await;
@@ -318,12 +316,21 @@ impl Peer {
         exchanged
     }
 
-    fn authorized(&self, request: RequestBuilder) -> Result<RequestBuilder, PeerError> {
-        Ok(match &self.config.auth {
-            Auth::None => request,
-            Auth::Basic(user, password) => request.basic_auth(user, Some(password.read()?)),
-            Auth::Bearer(token) => request.bearer_auth(token.read()?),
-        })
+    fn authorized(&self, mut request: Request) -> Result<Request, PeerError> {
+        let credentials = match &self.config.auth {
+            Auth::None => return Ok(request),
+            Auth::Basic(user, password) => {
+                let pair = format!("{user}:{}", password.read()?);
+                format!("Basic {}", BASE64_STANDARD.encode(pair))
+            }
+            Auth::Bearer(token) => format!("Bearer {}", token.read()?),
+        };
+        let mut value = HeaderValue::try_from(credentials).map_err(|_bytes| {
+            PeerError::Config("a credential has characters a header cannot hold".to_owned())
+        })?;
+        value.set_sensitive(true);
+        request.headers_mut().insert(AUTHORIZATION, value);
+        Ok(request)
     }
 
     fn admit(&self) -> Result<(), PeerError> {
@@ -337,26 +344,20 @@ impl Peer {
         })
     }
 
-    async fn whole(&self, request: RequestBuilder) -> Result<Reply, PeerError> {
-        let transport = |source| PeerError::Transport {
-            url: self.config.url.clone(),
-            source,
-        };
-        let mut response: Response = request.send().await.map_err(transport)?;
+    async fn whole(&self, request: Request) -> Result<Reply, PeerError> {
         let limit = self.config.answer_bytes_max;
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(transport)? {
-            if body.len() + chunk.len() > limit {
-                let url = self.config.url.clone();
-                return Err(PeerError::TooLarge { url, limit });
+        let exchanged =
+            tokio::time::timeout(self.config.timeout, self.transport.exchange(request, limit));
+        let url = self.config.url.clone();
+        match exchanged.await {
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(TransportError::TooLarge)) => Err(PeerError::TooLarge { url, limit }),
+            Ok(Err(source)) => Err(PeerError::Transport { url, source }),
+            Err(_elapsed) => {
+                let source = TransportError::Late(self.config.timeout);
+                Err(PeerError::Transport { url, source })
             }
-            body.extend_from_slice(&chunk);
         }
-        Ok(Reply {
-            status: response.status().as_u16(),
-            headers: response.headers().clone(),
-            body,
-        })
     }
 
     fn note(&self, exchanged: &Result<Reply, PeerError>) {

@@ -11,11 +11,14 @@ mod selector;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use hyper::{
+    Method,
+    header::{CONTENT_TYPE, HeaderValue},
+};
 use model::{LabelQuery, Labels, Metadata, ReadError, Selection, Series, SeriesIter, SeriesReader};
-use reqwest::Method;
 use serde::de::DeserializeOwned;
 
-use crate::peer::{Peer, PeerError, Reply, chain};
+use crate::peer::{Peer, PeerError, Reply, Request, chain};
 
 /// First span asked for, ms: a day.
 const SPAN_MS: i64 = 86_400_000;
@@ -84,8 +87,10 @@ impl RemoteReader {
     }
 
     fn post(&self, route: &str, parameters: &[(String, String)]) -> Result<Reply, PeerError> {
-        let request = self.peer.request(Method::POST, &self.path(route));
-        let request = request.form(parameters);
+        let mut request = self.peer.request(Method::POST, &self.path(route))?;
+        *request.body_mut() = pairs(parameters).into();
+        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        request.headers_mut().insert(CONTENT_TYPE, form);
         self.exchanged(request)
     }
 
@@ -94,16 +99,12 @@ impl RemoteReader {
         route: &str,
         parameters: &Parameters,
     ) -> Result<T, ReadError> {
-        let query: Vec<String> = parameters
-            .iter()
-            .map(|(key, value)| format!("{}={}", encoded(key), encoded(value)))
-            .collect();
-        let path = format!("{}?{}", self.path(route), query.join("&"));
-        let request = self.peer.request(Method::GET, &path);
+        let path = format!("{}?{}", self.path(route), pairs(parameters));
+        let request = self.peer.request(Method::GET, &path).map_err(remote)?;
         answer::data(&self.exchanged(request).map_err(remote)?)
     }
 
-    fn exchanged(&self, request: reqwest::RequestBuilder) -> Result<Reply, PeerError> {
+    fn exchanged(&self, request: Request) -> Result<Reply, PeerError> {
         let peer = Arc::clone(&self.peer);
         self.peer.wait(async move { peer.exchange(request).await })
     }
@@ -298,6 +299,12 @@ fn escaped(name: &str) -> String {
         }
     }
     text
+}
+
+/// Parameters as a query string, or as the form of a `POST`.
+fn pairs(parameters: &[(String, String)]) -> String {
+    let pair = |(key, value): &(String, String)| format!("{}={}", encoded(key), encoded(value));
+    parameters.iter().map(pair).collect::<Vec<_>>().join("&")
 }
 
 /// Percent-encoding of everything but letters, digits and the unreserved marks.

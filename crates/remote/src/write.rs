@@ -21,11 +21,11 @@ use std::{
     time::Duration,
 };
 
-use model::Batch;
-use reqwest::{
+use hyper::{
     Method,
-    header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER},
+    header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER},
 };
+use model::Batch;
 use thiserror::Error;
 use tokio::task::JoinSet;
 
@@ -36,6 +36,9 @@ use crate::{
     retry::{Backoff, random, retry_after},
 };
 use message::Message;
+
+/// Which version of remote write a message is in.
+const VERSION: HeaderName = HeaderName::from_static("x-prometheus-remote-write-version");
 
 /// How a writer sends.
 #[derive(Debug, Clone, PartialEq)]
@@ -333,17 +336,8 @@ impl Writer {
     }
 
     async fn attempt(&self, message: &Message, protocol: Protocol, body: Vec<u8>) -> Told {
-        let (content_type, version) = protocol.headers();
-        let path = format!("{}/api/v1/write", self.peer.config().write_prefix);
         let bytes = body.len() as u64;
-        let request = self
-            .peer
-            .request(Method::POST, &path)
-            .header(CONTENT_TYPE, content_type)
-            .header(CONTENT_ENCODING, "snappy")
-            .header("X-Prometheus-Remote-Write-Version", version)
-            .body(body);
-        let exchanged = self.peer.exchange(request).await;
+        let exchanged = self.exchanged(protocol, body).await;
         if !matches!(exchanged, Err(PeerError::Open { .. })) {
             self.counts.requests.fetch_add(1, Ordering::Relaxed);
             self.counts.body_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -358,6 +352,22 @@ impl Writer {
                 },
             ),
         }
+    }
+
+    async fn exchanged(&self, protocol: Protocol, body: Vec<u8>) -> Result<Reply, PeerError> {
+        let path = format!("{}/api/v1/write", self.peer.config().write_prefix);
+        let mut request = self.peer.request(Method::POST, &path)?;
+        *request.body_mut() = body.into();
+        let (content_type, version) = protocol.headers();
+        for (name, value) in [
+            (CONTENT_TYPE, content_type),
+            (CONTENT_ENCODING, "snappy"),
+            (VERSION, version),
+        ] {
+            let value = HeaderValue::from_static(value);
+            request.headers_mut().insert(name, value);
+        }
+        self.peer.exchange(request).await
     }
 
     fn judged(&self, reply: &Reply, count: Count, protocol: Protocol) -> Told {

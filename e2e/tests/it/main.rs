@@ -13,6 +13,7 @@ mod crash;
 mod demo;
 mod disk;
 mod doors;
+mod encrypted;
 mod explosion;
 mod full;
 mod keep;

@@ -43,7 +43,7 @@ fn now_ms() -> i64 {
 
 #[expect(clippy::disallowed_methods, reason = "a real peer keeps real time")]
 fn peer(config: PeerConfig) -> Arc<Peer> {
-    Peer::new(config, Arc::new(RealClock(Instant::now()))).unwrap()
+    Peer::new(config, None, Arc::new(RealClock(Instant::now()))).unwrap()
 }
 
 /// Runs the suite through remote write and the HTTP API; what was left out.

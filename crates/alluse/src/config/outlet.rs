@@ -3,7 +3,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use collect::spill::{Overflow, SpillConfig};
+use collect::{
+    http::{Pem, TlsSettings},
+    spill::{Overflow, SpillConfig},
+};
 use remote::{Auth, PeerConfig, Secret, WriteConfig, retry::Backoff};
 
 use super::{HOUR, SECOND, said::Section};
@@ -12,6 +15,8 @@ use super::{HOUR, SECOND, said::Section};
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Outlet {
     pub(crate) peer: PeerConfig,
+    /// How it is spoken to, if over TLS.
+    pub(crate) tls: TlsSettings,
     pub(crate) write: WriteConfig,
     /// Longest a sample waits for others before it is sent.
     pub(crate) delay_max: Duration,
@@ -51,8 +56,10 @@ const QUEUE_BYTES_MIN: u64 = 4 << 20;
 pub(super) fn outlet(said: &Section<'_, '_>, url: String, delay: Duration) -> Outlet {
     let said_queue = said.section("queue");
     let (write, delay_max) = writing(&said_queue, delay);
+    let said_peer = said.section("peer");
     Outlet {
-        peer: peer(said.section("peer"), url),
+        tls: tls(said_peer.section("tls")),
+        peer: peer(said_peer, url),
         write,
         delay_max,
         queue: queue(said_queue),
@@ -78,6 +85,28 @@ fn peer(said: Section<'_, '_>, url: String) -> PeerConfig {
     };
     said.finish();
     peer
+}
+
+/// Whether an address can be a peer's.
+pub(crate) fn is_address(url: &str) -> bool {
+    url.starts_with("http://") || url.starts_with("https://")
+}
+
+fn tls(said: Section<'_, '_>) -> TlsSettings {
+    let file = |key| said.text(key).map(|path| Pem::File(path.into()));
+    let (chain, key) = (file("cert_file"), file("key_file"));
+    if chain.is_some() != key.is_some() {
+        said.mistake("cert_file", "give `cert_file` and `key_file`, or neither");
+    }
+    let settings = TlsSettings {
+        authorities: file("ca_file"),
+        identity: chain.zip(key),
+        server_name: said.text("server_name"),
+        insecure_skip_verify: said.flag("insecure_skip_verify").unwrap_or(false),
+        ..TlsSettings::default()
+    };
+    said.finish();
+    settings
 }
 
 fn auth(said: &Section<'_, '_>) -> Auth {

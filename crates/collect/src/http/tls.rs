@@ -19,7 +19,7 @@ pub(super) fn connector(
     settings: &TlsSettings,
 ) -> Result<HttpsConnector<HttpConnector>, HttpError> {
     let builder = HttpsConnectorBuilder::new()
-        .with_tls_config(config(settings)?)
+        .with_tls_config(settings.client_config()?)
         .https_or_http();
     let builder = match &settings.server_name {
         Some(name) => {
@@ -33,26 +33,33 @@ pub(super) fn connector(
     Ok(builder.enable_http1().wrap_connector(http))
 }
 
-fn config(settings: &TlsSettings) -> Result<ClientConfig, HttpError> {
-    let provider = Arc::new(ring::default_provider());
-    let algorithms = provider.signature_verification_algorithms;
-    let builder = ClientConfig::builder_with_provider(Arc::<CryptoProvider>::clone(&provider))
-        .with_protocol_versions(&versions(settings))
-        .map_err(wrong("versions"))?;
-    let builder = if settings.insecure_skip_verify {
+impl TlsSettings {
+    /// The settings as rustls takes them; reads the files they name. `server_name` is the
+    /// connector's to heed, and is not in it.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or holds no such PEM.
+    pub fn client_config(&self) -> Result<ClientConfig, HttpError> {
+        let provider = Arc::new(ring::default_provider());
+        let algorithms = provider.signature_verification_algorithms;
+        let builder = ClientConfig::builder_with_provider(Arc::<CryptoProvider>::clone(&provider))
+            .with_protocol_versions(&versions(self))
+            .map_err(wrong("versions"))?;
+        let builder = if self.insecure_skip_verify {
+            builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(AnyCertificate(algorithms)))
+        } else {
+            builder.with_root_certificates(roots(self)?)
+        };
+        let Some((chain, key)) = &self.identity else {
+            return Ok(builder.with_no_client_auth());
+        };
+        let key = PrivateKeyDer::from_pem_slice(&key.read()?).map_err(wrong("key"))?;
         builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyCertificate(algorithms)))
-    } else {
-        builder.with_root_certificates(roots(settings)?)
-    };
-    let Some((chain, key)) = &settings.identity else {
-        return Ok(builder.with_no_client_auth());
-    };
-    let key = PrivateKeyDer::from_pem_slice(&key.read()?).map_err(wrong("key"))?;
-    builder
-        .with_client_auth_cert(certificates(chain)?, key)
-        .map_err(wrong("cert and key"))
+            .with_client_auth_cert(certificates(chain)?, key)
+            .map_err(wrong("cert and key"))
+    }
 }
 
 fn wrong<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> HttpError {

@@ -152,5 +152,5 @@ impl Clock for RealClock {
 
 #[expect(clippy::disallowed_methods, reason = "the breaker's time is real here")]
 pub(crate) fn connect(config: PeerConfig) -> Arc<Peer> {
-    Peer::new(config, Arc::new(RealClock(Instant::now()))).unwrap()
+    Peer::new(config, None, Arc::new(RealClock(Instant::now()))).unwrap()
 }
