@@ -77,13 +77,9 @@ impl SeriesTable {
         &self.numbers
     }
 
-    /// For the sink: numbers a slot under the epoch of the last [`SeriesTable::numbers`]. The
-    /// sink's own copy of the label set takes the place of the table's, so that both hold one.
-    pub fn number(&mut self, slot: u32, number: u32, labels: &Labels) {
-        let slot = slot as usize;
-        debug_assert_eq!(self.labels[slot], *labels, "a number names one label set");
-        self.numbers[slot] = number;
-        self.labels[slot] = labels.clone();
+    /// For the sink: numbers a slot under the epoch of the last [`SeriesTable::numbers`].
+    pub fn number(&mut self, slot: u32, number: u32) {
+        self.numbers[slot as usize] = number;
     }
 }
 
@@ -97,7 +93,7 @@ mod tests {
         let mut table = SeriesTable::default();
         let slot = table.add(up.clone());
         assert_eq!(table.numbers(1), [SeriesTable::UNKNOWN]);
-        table.number(slot, 7, &up);
+        table.number(slot, 7);
         assert_eq!(table.numbers(1), [7]);
         assert_eq!(table.numbers(2), [SeriesTable::UNKNOWN]);
         assert_eq!(table.labels(slot), Some(&up));

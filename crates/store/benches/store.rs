@@ -1,6 +1,6 @@
 //! Figures of the store: ingest, bytes a sample, memory a series, point queries.
 //!
-//! `cargo bench -p store --bench store [-- ingest|size|query]`. CPU seconds of the whole process,
+//! `cargo bench -p store --bench store [-- ingest|size|mix|query|postings|memory|restart]`. CPU seconds of the whole process,
 //! threads included, without what building the input costs: wall time lies on a shared machine.
 //! Each figure is one line of JSON.
 
@@ -19,6 +19,13 @@ use model::{
     SeriesReader as _,
 };
 use store::{Config, Store};
+
+#[path = "store/memory.rs"]
+mod memory;
+#[path = "store/mix.rs"]
+mod mix;
+#[path = "store/postings.rs"]
+mod postings;
 
 /// Time that begins in 2026 and passes as the machine's does.
 #[derive(Debug)]
@@ -63,17 +70,15 @@ fn thread_cpu() -> Duration {
 
 /// Resident memory, bytes.
 fn resident() -> u64 {
+    status("VmRSS:")
+}
+
+/// A size of this process, bytes.
+fn status(field: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status
-        .lines()
-        .find(|l| l.starts_with("VmRSS:"))
-        .unwrap_or_default();
-    let kb: u64 = line
-        .split_whitespace()
-        .nth(1)
-        .and_then(|kb| kb.parse().ok())
-        .unwrap_or(0);
-    kb * 1024
+    let line = status.lines().find(|l| l.starts_with(field));
+    let kb = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+    kb.unwrap_or(0) * 1024
 }
 
 fn open(dir: &Path, config: Config) -> Store {
@@ -314,7 +319,38 @@ fn query(dir: &Path) {
     }
 }
 
+/// What a map of the file into memory could save at most: the system call that reads a column.
+fn column_reads(dir: &Path) {
+    use std::os::unix::fs::FileExt as _;
+    const READS: u64 = 50_000;
+    const COLUMN: usize = 600;
+    let parts = fs::read_dir(dir).expect("the store is there").flatten();
+    let part = parts
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|e| e == "prt"));
+    let file = fs::File::open(part.expect("a part was flushed")).expect("it is readable");
+    let places = file.metadata().expect("it is there").len() - COLUMN as u64;
+    let before = process_cpu();
+    let mut noise = mix::Noise(1);
+    for _ in 0..READS {
+        let mut column = vec![0; COLUMN];
+        file.read_exact_at(&mut column, noise.below(places))
+            .expect("it is readable");
+        assert_eq!(std::hint::black_box(column).len(), COLUMN, "read whole");
+    }
+    let cpu = process_cpu().saturating_sub(before).as_secs_f64() * 1e6;
+    println!(
+        "{{\"figure\":\"pread\",\"bytes\":{COLUMN},\"cpu_us\":{:.2}}}",
+        cpu / READS as f64
+    );
+}
+
 fn main() {
+    if let [_, task, dir] = std::env::args().collect::<Vec<_>>().as_slice()
+        && memory::task(task, Path::new(dir))
+    {
+        return;
+    }
     let wanted = std::env::args().nth(1).filter(|arg| !arg.starts_with('-'));
     let wants = |name: &str| wanted.as_ref().is_none_or(|w| w == name);
     let dir = tempfile::tempdir().expect("a directory for temporary files");
@@ -323,8 +359,21 @@ fn main() {
         size(false, &sub("recorded"));
         size(true, &sub("whole"));
     }
+    if wants("mix") {
+        mix::run(&sub("mix"));
+    }
+    if wants("postings") {
+        postings::run(&sub("postings"));
+    }
+    if wants("memory") {
+        memory::memory(&sub("memory"));
+    }
+    if wants("restart") {
+        memory::restart(&sub("restart"));
+    }
     if wants("query") {
         query(&sub("query"));
+        column_reads(&sub("query"));
     }
     if wants("ingest") {
         ingest(10_000, 400, &sub("10k"));

@@ -13,7 +13,7 @@ use model::{
 use crate::{
     disk::is_full,
     head::Arrivals,
-    log::{FRAME_HEAD, PAYLOAD_MAX, put_frame},
+    log::{PAYLOAD_MAX, put_frame},
     record::Outgoing,
     registry::{NONE, Registry},
     stats::{State, count},
@@ -267,8 +267,7 @@ impl Core {
             }
             match registry.find_or_add(labels, &self.config) {
                 Ok(id) => {
-                    let own = registry.labels(id).expect("a number just found is in use");
-                    table.number(point.series, id, own);
+                    table.number(point.series, id);
                     resolved.ids.push(id);
                 }
                 Err(reason) => resolved.reject(reason, labels),
@@ -288,11 +287,11 @@ impl Core {
         if registry.evictions != resolved.evictions || resolved.ids.len() < points.len() {
             return Ok(None);
         }
-        let record = outgoing_points(points, resolved, &registry, writer.segment.number);
+        let (record, fresh) = outgoing_points(points, resolved, &registry, writer.segment.number);
         if record.floats.is_empty() {
             return Ok(Some((writer.written, Arrivals::default())));
         }
-        self.log(&mut writer, &record)?;
+        self.log(&mut writer, &record, &registry, &fresh)?;
         let arrivals = self.add_to_head(&mut writer, record);
         Ok(Some((writer.written, arrivals)))
     }
@@ -312,11 +311,12 @@ impl Core {
             return Ok(None);
         }
         let metadata = self.fresh_metadata(batch);
-        let record = outgoing(batch, resolved, &registry, &metadata, writer.segment.number);
+        let number = writer.segment.number;
+        let (record, fresh) = outgoing(batch, resolved, &registry, &metadata, number);
         if record.floats.is_empty() && record.histograms.is_empty() && metadata.is_empty() {
             return Ok(Some((writer.written, Arrivals::default())));
         }
-        self.log(&mut writer, &record)?;
+        self.log(&mut writer, &record, &registry, &fresh)?;
         self.remember_metadata(metadata);
         let arrivals = self.add_to_head(&mut writer, record);
         Ok(Some((writer.written, arrivals)))
@@ -333,8 +333,27 @@ impl Core {
         }
     }
 
-    fn log(&self, writer: &mut Writer, record: &Outgoing<'_>) -> Result<(), AppendError> {
-        self.log_payload(writer, |out| record.encode(out))
+    /// Writes the record, and before it the `fresh` series that the segment does not know.
+    fn log(
+        &self,
+        writer: &mut Writer,
+        record: &Outgoing<'_>,
+        registry: &Registry,
+        fresh: &[u32],
+    ) -> Result<(), AppendError> {
+        let mut dictionary = std::mem::take(&mut writer.segment.dictionary);
+        let mut told = Vec::new();
+        if !fresh.is_empty() {
+            put_frame(&mut told, |out| dictionary.put(registry, fresh, out));
+        }
+        let written = self.log_frames(writer, told, |out| record.encode(out));
+        if written.is_ok() {
+            writer.segment.dictionary = dictionary;
+        } else {
+            // The segment was perhaps not told: it is told again, should it be written again.
+            fresh.iter().for_each(|id| registry.unknown(*id));
+        }
+        written
     }
 
     /// Writes one record.
@@ -343,17 +362,28 @@ impl Core {
         writer: &mut Writer,
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), AppendError> {
+        self.log_frames(writer, Vec::new(), encode)
+    }
+
+    /// Writes frames and one more record, together.
+    fn log_frames(
+        &self,
+        writer: &mut Writer,
+        frames: Vec<u8>,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), AppendError> {
         let mut buffer = std::mem::take(&mut writer.buffer);
         buffer.clear();
+        buffer.extend_from_slice(&frames);
         put_frame(&mut buffer, encode);
-        let written = if buffer.len() > PAYLOAD_MAX + FRAME_HEAD {
+        // Both together, so each of them.
+        if buffer.len() > PAYLOAD_MAX {
             return Err(AppendError::Io {
                 operation: "append a batch of more than 256 MiB".into(),
                 source: io::ErrorKind::InvalidInput.into(),
             });
-        } else {
-            writer.segment.append(&buffer)
-        };
+        }
+        let written = writer.segment.append(&buffer);
         writer.buffer = buffer;
         written.map_err(|error| self.write_failed("write the log", error))?;
         writer.written += 1;
@@ -435,55 +465,56 @@ fn failed(operation: &str) -> AppendError {
     }
 }
 
-/// The batch as a record: floats and histograms apart, series the segment does not know first.
+/// The batch as a record, floats and histograms apart; and the series the segment does not know,
+/// rising.
 fn outgoing<'a>(
     batch: &Batch,
     resolved: &Resolved,
-    registry: &'a Registry,
+    registry: &Registry,
     metadata: &[&'a Metadata],
     segment: u64,
-) -> Outgoing<'a> {
+) -> (Outgoing<'a>, Vec<u32>) {
     let mut record = Outgoing {
         metadata: metadata.to_vec(),
         ..Outgoing::default()
     };
+    let mut fresh = Vec::new();
     record.floats.reserve(batch.samples.len());
     for (sample, id) in batch.samples.iter().zip(&resolved.ids) {
         if *id == NONE {
             continue;
         }
-        introduce(*id, registry, segment, &mut record);
+        if !registry.known_in(*id, segment) {
+            fresh.push(*id);
+        }
         match &sample.value {
             Value::Float(value) => record.floats.push((*id, sample.time_ms, *value)),
             Value::Histogram(h) => record.histograms.push((*id, sample.time_ms, Arc::clone(h))),
         }
     }
-    record
+    fresh.sort_unstable();
+    (record, fresh)
 }
 
-/// Points as a record.
-fn outgoing_points<'a>(
+/// Points as a record, and the series the segment does not know, rising.
+fn outgoing_points(
     points: &[Point],
     resolved: &Resolved,
-    registry: &'a Registry,
+    registry: &Registry,
     segment: u64,
-) -> Outgoing<'a> {
+) -> (Outgoing<'static>, Vec<u32>) {
     let mut record = Outgoing::default();
+    let mut fresh = Vec::new();
     record.floats.reserve(points.len());
     for (point, id) in points.iter().zip(&resolved.ids) {
-        if *id != NONE {
-            introduce(*id, registry, segment, &mut record);
-            record.floats.push((*id, point.time_ms, point.value));
+        if *id == NONE {
+            continue;
         }
+        if !registry.known_in(*id, segment) {
+            fresh.push(*id);
+        }
+        record.floats.push((*id, point.time_ms, point.value));
     }
-    record
-}
-
-/// Says a series' labels in the record if its segment does not know them.
-#[inline]
-fn introduce<'a>(id: u32, registry: &'a Registry, segment: u64, record: &mut Outgoing<'a>) {
-    if !registry.known_in(id, segment) {
-        let labels = registry.labels(id).expect("numbers are not stale: checked");
-        record.series.push((id, labels));
-    }
+    fresh.sort_unstable();
+    (record, fresh)
 }

@@ -408,13 +408,13 @@ impl PartWalk<'_> {
             for (name, value) in labels.iter() {
                 let list = lists
                     .entry((name.to_owned(), value.to_owned()))
-                    .or_insert_with(|| self.index.lookup(name, value));
-                if list.binary_search(&series).is_err() {
+                    .or_insert_with(|| self.index.lookup(name, value).into_owned());
+                if !list.contains(series) {
                     missing.push(format!("the list of {name}={value:?} is without {labels}"));
                 }
             }
         }
-        let listed: usize = lists.values().map(Vec::len).sum();
+        let listed: usize = lists.values().map(|list| list.len() as usize).sum();
         missing.into_iter().for_each(|what| self.index_fault(what));
         if listed != pairs {
             self.index_fault(format!("{pairs} pairs of labels, {listed} in lists"));

@@ -16,6 +16,7 @@ use model::{Labels, Metadata};
 use thiserror::Error;
 
 use crate::{
+    carry::Carrier,
     chunk::Effort,
     columns::Columns,
     disk::is_full,
@@ -57,6 +58,16 @@ pub enum MaintainError {
     #[error("the store is closing")]
     Closed,
 }
+
+/// Whether a merge keeps to the rate of `Config::merge_bytes_per_s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    Limited,
+    Full,
+}
+
+/// A merge that is ahead of its rate by less goes on: waiting has a price, too.
+const PAUSE_MIN: Duration = Duration::from_millis(20);
 
 /// What flush and merge change, one at a time.
 #[derive(Debug)]
@@ -112,8 +123,7 @@ impl Core {
 
     /// Ends the log segment and freezes the head at the same place.
     fn rotate(&self, _upkeep: &Upkeep) -> io::Result<()> {
-        let next = lock(&self.writer).segment.number + 1;
-        let segment = Segment::create(&*self.disk, next)?;
+        let segment = self.next_segment()?;
         let mut writer = lock(&self.writer);
         self.check_undoubted(&writer).map_err(io::Error::other)?;
         if let Err(error) = writer.segment.file.sync() {
@@ -128,6 +138,15 @@ impl Core {
         Ok(())
     }
 
+    /// Creates the segment after the one being written; it begins with the series that one knows.
+    fn next_segment(&self) -> io::Result<Segment> {
+        let number = lock(&self.writer).segment.number;
+        let carrier = Carrier::new(number, number + 1);
+        Segment::create(&*self.disk, number + 1, carrier, || {
+            self.registry.read().unwrap_or_else(PoisonError::into_inner)
+        })
+    }
+
     /// Starts a fresh segment after the old one failed for want of space, and flushes memory,
     /// since what of the old segment is on the disk is in doubt.
     pub(crate) fn rotate_in_doubt(&self, upkeep: &mut Upkeep) -> io::Result<()> {
@@ -137,13 +156,14 @@ impl Core {
             MaintainError::Closed => io::Error::other("the store is closing"),
         };
         self.flush_pending(upkeep).map_err(as_io)?;
-        let next = lock(&self.writer).segment.number + 1;
-        let segment = Segment::create(&*self.disk, next)?;
+        let segment = self.next_segment()?;
         let mut writer = lock(&self.writer);
         let written = writer.written;
         self.freeze(&mut writer, segment);
         drop(writer);
         self.flush_pending(upkeep).map_err(as_io)?;
+        // Only now: a sync of the new segment would vouch for what only the old one had.
+        lock(&self.writer).in_doubt = false;
         self.commit.note(written);
         Ok(())
     }
@@ -153,7 +173,7 @@ impl Core {
         let floor = segment.number;
         let old = std::mem::replace(&mut writer.segment, segment);
         writer.older_bytes += old.bytes;
-        writer.in_doubt = false;
+        writer.older_carried_bytes += old.carried_bytes;
         writer.generation += 1;
         let samples = std::mem::take(&mut writer.head_samples);
         writer.oldest = None;
@@ -226,7 +246,8 @@ impl Core {
     fn write_frozen(&self, first: u64, frozen: &Frozen) -> io::Result<Vec<Footer>> {
         let mut writers: BTreeMap<i64, PartWriter> = BTreeMap::new();
         let mut next = first;
-        for (labels, id) in self.labelled(frozen) {
+        for id in self.sorted(frozen) {
+            let labels = self.labels_of(id);
             let mut runs = Vec::new();
             let data = frozen
                 .series(id)
@@ -265,17 +286,19 @@ impl Core {
     }
 
     /// Series with samples in frozen memory, by label bytes.
-    fn labelled(&self, frozen: &Frozen) -> Vec<(Labels, u32)> {
+    fn sorted(&self, frozen: &Frozen) -> Vec<u32> {
         let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
-        let label = |id: u32| {
-            let labels = registry
-                .labels(id)
-                .expect("a series with samples is not evicted");
-            (labels.clone(), id)
-        };
-        let mut series: Vec<_> = frozen.ids().into_iter().map(label).collect();
-        series.sort_unstable_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
-        series
+        let mut ids = frozen.ids();
+        registry.sort_many(&mut ids);
+        ids
+    }
+
+    /// Labels of a series with samples in frozen memory.
+    fn labels_of(&self, id: u32) -> Labels {
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        registry
+            .labels(id)
+            .expect("a series with samples is not evicted before they are flushed")
     }
 
     pub(crate) fn open_parts(&self, footers: &[Footer]) -> Result<Vec<Arc<Part>>, MaintainError> {
@@ -339,7 +362,8 @@ impl Core {
                 tracing::warn!(file = name, %error, "an old log segment could not be removed");
             }
         }
-        lock(&self.writer).older_bytes = 0;
+        let mut writer = lock(&self.writer);
+        (writer.older_bytes, writer.older_carried_bytes) = (0, 0);
     }
 
     /// Removes what a failed flush left. No merge is disturbed: its file would fail to be renamed
@@ -359,7 +383,7 @@ impl Core {
 
     /// Rolls a day up or merges once, if anything is worth it; whether it did. Flushes go on
     /// meanwhile.
-    pub(crate) fn merge_once(&self) -> Result<bool, MaintainError> {
+    pub(crate) fn merge_once(&self, pace: Pace) -> Result<bool, MaintainError> {
         let _one_at_a_time = lock(&self.merging);
         let rolled = self.roll_up_once();
         if rolled.is_err() && !self.closed.load(Relaxed) {
@@ -383,14 +407,19 @@ impl Core {
         let Some((inputs, level)) = chosen else {
             return self.expire_once();
         };
-        let merged = self.merge(&inputs, level);
+        let merged = self.merge(&inputs, level, pace);
         if merged.is_err() && !self.closed.load(Relaxed) {
             count(&self.counters.maintenance_failed, 1);
         }
         merged.map(|()| true)
     }
 
-    pub(crate) fn merge(&self, inputs: &[Arc<Part>], level: u8) -> Result<(), MaintainError> {
+    pub(crate) fn merge(
+        &self,
+        inputs: &[Arc<Part>],
+        level: u8,
+        pace: Pace,
+    ) -> Result<(), MaintainError> {
         let newest = inputs.last().expect("a merge has inputs");
         let replaces: Vec<u64> = inputs.iter().map(|p| p.footer.sequence).collect();
         let sequence = {
@@ -410,7 +439,7 @@ impl Core {
         };
         let merged = PartWriter::create(&*self.disk, footer)
             .map_err(|error| self.note_full("create a part", error))
-            .and_then(|writer| self.merge_into(writer, inputs));
+            .and_then(|writer| self.merge_into(writer, inputs, pace));
         if !matches!(merged, Ok(Some(_))) {
             self.remove_temporary(sequence);
         }
@@ -459,7 +488,9 @@ impl Core {
         &self,
         mut writer: PartWriter,
         inputs: &[Arc<Part>],
+        pace: Pace,
     ) -> Result<Option<Footer>, MaintainError> {
+        let begun = self.clock.monotonic();
         let tombstones = Arc::clone(&lock(&self.view).tombstones);
         let mut cursors = Vec::new();
         for part in inputs {
@@ -497,6 +528,9 @@ impl Core {
             writer
                 .series(&labels, &merged, self.config.block_samples, Effort::Best)
                 .map_err(|error| self.note_full("write a part", error))?;
+            if pace == Pace::Limited {
+                self.hold_back(begun, writer.bytes());
+            }
         }
         if writer.is_empty() {
             return Ok(None);
@@ -505,6 +539,19 @@ impl Core {
             .finish(&*self.disk)
             .map(Some)
             .map_err(|error| self.note_full("finish a part", error))
+    }
+
+    /// Waits until so many bytes since `begun` are within the rate of merging, or the store is
+    /// closed. Ingest and queries have the disk and the processor meanwhile.
+    fn hold_back(&self, begun: Duration, bytes: u64) {
+        if self.config.merge_bytes_per_s == 0 {
+            return;
+        }
+        let due = Duration::from_secs_f64(bytes as f64 / self.config.merge_bytes_per_s as f64);
+        let ahead = due.saturating_sub(self.clock.monotonic().saturating_sub(begun));
+        if ahead >= PAUSE_MIN {
+            self.merge_wake.pause(&self.closed, ahead);
+        }
     }
 
     /// Removes the files of parts that are no longer live; what stays is removed at opening.

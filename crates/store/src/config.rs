@@ -61,6 +61,17 @@ pub struct Config {
     pub probe_every: Duration,
     /// Neighbouring parts of one size that are merged into one.
     pub merge_width: usize,
+    /// Bytes a second that the store's own merges write at most, so that they leave the disk and
+    /// the processor to ingest and queries; 0: no limit. Each sample is merged about three times
+    /// in its life at about half a byte: 4 MiB/s keep up with some 2 million samples a second.
+    pub merge_bytes_per_s: u64,
+    /// Memory for samples a series may take on average before memory is flushed to a part, bytes:
+    /// noisy series that do not compress are flushed earlier than `flush_every`, so that an
+    /// active series stays below 1 KB, labels and flush included. Counts from
+    /// [`Config::head_bytes_min`] on.
+    pub head_bytes_per_series: usize,
+    /// Memory for samples that never causes a flush, bytes: small stores flush by time.
+    pub head_bytes_min: usize,
     /// Memory for the indexes of parts that queries touched; those of old parts go first. Bytes.
     pub index_cache_bytes: usize,
     /// What is kept of exemplars.
@@ -108,6 +119,9 @@ impl Default for Config {
             ballast_bytes: 16 << 20,
             probe_every: Duration::from_secs(1),
             merge_width: 6,
+            merge_bytes_per_s: 4 << 20,
+            head_bytes_per_series: 512,
+            head_bytes_min: 4 << 20,
             index_cache_bytes: 128 << 20,
             exemplars: crate::exemplars::ExemplarLimits::default(),
             feed: crate::feed::FeedLimits::default(),

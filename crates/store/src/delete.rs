@@ -11,7 +11,7 @@ use model::Matcher;
 use thiserror::Error;
 
 use crate::{
-    compact::{MaintainError, Upkeep},
+    compact::{MaintainError, Pace, Upkeep},
     part::{self, reader::PartError},
     stats::count,
     store::{Core, View, lock},
@@ -152,7 +152,7 @@ impl Core {
                     if part.footer.is_rollup() {
                         self.clean_rollup(part)?;
                     } else {
-                        self.merge(std::slice::from_ref(part), part.footer.level)?;
+                        self.merge(std::slice::from_ref(part), part.footer.level, Pace::Limited)?;
                     }
                     count(&self.counters.parts_cleaned, 1);
                     rewritten += 1;

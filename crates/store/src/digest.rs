@@ -111,7 +111,11 @@ impl Iterator for Digests<'_> {
             if let Some(error) = self.walk.lost.pop_front() {
                 return Some(Err(error));
             }
-            let key = self.walk.next_key()?;
+            let key = match self.walk.next_key() {
+                Ok(Some(key)) => key,
+                Ok(None) => return None,
+                Err(error) => return Some(Err(error)),
+            };
             match self.series(&key) {
                 Ok(None) => {}
                 Ok(Some(digest)) => return Some(Ok(digest)),

@@ -6,7 +6,10 @@
 
 use std::{
     cmp::Ordering,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use model::Value;
@@ -14,10 +17,14 @@ use model::Value;
 use crate::{
     chunk::{Chunk, Effort, compress, pieces, xor::OpenChunk},
     columns::Columns,
+    sealed::Sealed,
 };
 
 /// Series a block; a power of two.
 const BLOCK_SERIES: u32 = 1024;
+/// Bytes an open chunk may take before it is compressed: noisy values cost 7 to 9 bytes each
+/// while open, and seldom half of it compressed.
+const OPEN_BYTES_MAX: usize = 384;
 /// Late samples a series gathers before they are compressed.
 const LATE_MAX: usize = 128;
 
@@ -42,13 +49,19 @@ pub(crate) struct Arrivals {
 /// One series' samples in memory.
 #[derive(Debug, Default)]
 pub(crate) struct SeriesData {
-    /// Floats in rising order of time, newest run; behind it `sealed`.
+    /// Floats in rising order of time, newest run; behind it `past.sealed`.
     open: OpenChunk,
-    sealed: Vec<Chunk>,
-    late: Option<Box<Late>>,
+    past: Option<Box<Past>>,
     /// Latest time of any sample.
     last_ms: i64,
     first_ms: i64,
+}
+
+/// What few series have for long: samples beside the open chunk.
+#[derive(Debug, Default)]
+struct Past {
+    sealed: Sealed,
+    late: Option<Late>,
 }
 
 /// Samples that came out of order, overwrite others or are histograms, in the order written:
@@ -61,7 +74,7 @@ struct Late {
 
 impl SeriesData {
     pub(crate) fn is_empty(&self) -> bool {
-        self.open.count() == 0 && self.sealed.is_empty() && self.late.is_none()
+        self.open.count() == 0 && self.past.is_none()
     }
 
     /// First and last time of the samples; `None` while empty.
@@ -69,7 +82,8 @@ impl SeriesData {
         (!self.is_empty()).then_some((self.first_ms, self.last_ms))
     }
 
-    fn push(&mut self, time_ms: i64, value: &Value, chunk_samples: usize) -> Arrival {
+    /// Adds a sample; how it came, and by how much the memory held grew, bytes.
+    fn push(&mut self, time_ms: i64, value: &Value, chunk_samples: usize) -> (Arrival, isize) {
         let first = self.is_empty();
         let arrival = match time_ms.cmp(&self.last_ms) {
             _ if first => Arrival::InOrder,
@@ -77,17 +91,17 @@ impl SeriesData {
             Ordering::Equal => Arrival::Repeat,
             Ordering::Less => Arrival::Late,
         };
-        match value {
+        let grown = match value {
             Value::Float(float) if first || time_ms > self.last_ms => {
-                self.open.push(time_ms, *float);
-                if self.open.count() >= chunk_samples {
-                    self.seal();
-                }
+                self.push_in_order(time_ms, *float, chunk_samples)
             }
             Value::Float(_) | Value::Histogram(_) => {
-                self.late.get_or_insert_default().push(time_ms, value);
+                let before = self.past_bytes();
+                let past = self.past.get_or_insert_default();
+                past.late.get_or_insert_default().push(time_ms, value);
+                self.past_bytes() as isize - before as isize
             }
-        }
+        };
         self.last_ms = if first {
             time_ms
         } else {
@@ -98,17 +112,27 @@ impl SeriesData {
         } else {
             self.first_ms.min(time_ms)
         };
-        arrival
+        (arrival, grown)
+    }
+
+    fn push_in_order(&mut self, time_ms: i64, value: f64, chunk_samples: usize) -> isize {
+        let before = self.open.heap_bytes();
+        self.open.push(time_ms, value);
+        let after = self.open.heap_bytes();
+        let full = self.open.count() >= chunk_samples || after > OPEN_BYTES_MAX;
+        if !full {
+            return after as isize - before as isize;
+        }
+        let past_before = self.past_bytes();
+        self.seal();
+        self.past_bytes() as isize - (past_before + before) as isize
     }
 
     fn seal(&mut self) {
         let mut columns = Columns::default();
         self.open.read(&mut columns.times, &mut columns.values);
-        self.sealed.push(Chunk::floats(
-            &columns.times,
-            &columns.values,
-            Effort::Quick,
-        ));
+        let past = self.past.get_or_insert_default();
+        past.sealed.push(&columns.times, &columns.values);
         self.open = OpenChunk::default();
     }
 
@@ -116,15 +140,17 @@ impl SeriesData {
     pub(crate) fn runs(&self, from_ms: i64, to_ms: i64, runs: &mut Vec<Columns>) {
         let touches = |from: i64, to: i64| from <= to_ms && to >= from_ms;
         let mut run = Columns::default();
-        for chunk in self.sealed.iter().filter(|c| touches(c.from_ms, c.to_ms)) {
-            read_own(chunk, &mut run);
+        if let Some(past) = &self.past {
+            past.sealed.read(from_ms, to_ms, &mut run);
         }
         let (open_from, open_to) = self.open.span_ms();
         if self.open.count() > 0 && touches(open_from, open_to) {
             self.open.read(&mut run.times, &mut run.values);
         }
         runs.push(run);
-        let Some(late) = &self.late else { return };
+        let Some(late) = self.past.as_ref().and_then(|past| past.late.as_ref()) else {
+            return;
+        };
         for chunk in late.sealed.iter().filter(|c| touches(c.from_ms, c.to_ms)) {
             let mut run = Columns::default();
             read_own(chunk, &mut run);
@@ -135,10 +161,15 @@ impl SeriesData {
 
     /// Memory held beyond the struct itself, bytes.
     fn heap_bytes(&self) -> usize {
-        let late = self.late.as_ref().map_or(0, |late| {
+        self.open.heap_bytes() + self.past_bytes()
+    }
+
+    fn past_bytes(&self) -> usize {
+        let Some(past) = &self.past else { return 0 };
+        let late = past.late.as_ref().map_or(0, |late| {
             late.sealed.iter().map(Chunk::heap_bytes).sum::<usize>() + 24 * late.buffer.len()
         });
-        self.open.heap_bytes() + self.sealed.iter().map(Chunk::heap_bytes).sum::<usize>() + late
+        size_of::<Past>() + past.sealed.heap_bytes() + late
     }
 }
 
@@ -171,6 +202,8 @@ struct Block {
 #[derive(Debug, Default)]
 pub(crate) struct Head {
     blocks: RwLock<Vec<Arc<Mutex<Block>>>>,
+    /// Memory held by samples beyond the series' own structs, bytes.
+    bytes: AtomicUsize,
 }
 
 /// Samples moved out of the head to be flushed; immutable.
@@ -216,6 +249,7 @@ impl Head {
     ) -> Arrivals {
         let mut arrivals = Arrivals::default();
         let mut samples = samples.peekable();
+        let mut grown = 0isize;
         while let Some((first, ..)) = samples.peek() {
             // Neighbours in a batch are mostly neighbours in number: one lock for all of them.
             let index = first / BLOCK_SERIES;
@@ -224,14 +258,26 @@ impl Head {
             while let Some((id, time_ms, value)) =
                 samples.next_if(|(id, ..)| id / BLOCK_SERIES == index)
             {
-                match block.data(id).push(time_ms, &value, chunk_samples) {
+                let (arrival, more) = block.data(id).push(time_ms, &value, chunk_samples);
+                grown += more;
+                match arrival {
                     Arrival::InOrder => {}
                     Arrival::Repeat => arrivals.repeated += 1,
                     Arrival::Late => arrivals.late += 1,
                 }
             }
         }
+        if grown >= 0 {
+            self.bytes.fetch_add(grown.unsigned_abs(), Relaxed);
+        } else {
+            self.bytes.fetch_sub(grown.unsigned_abs(), Relaxed);
+        }
         arrivals
+    }
+
+    /// Memory held by samples beyond the series' own structs, bytes; costs nothing.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Relaxed)
     }
 
     fn block(&self, index: usize, generation: u64) -> Arc<Mutex<Block>> {
@@ -272,16 +318,12 @@ impl Head {
     /// Moves all samples out. Appends must be kept out by the caller.
     pub(crate) fn freeze(&self, generation: u64, wal_floor: u64, samples: u64) -> Frozen {
         let blocks = read(&self.blocks);
+        self.bytes.store(0, Relaxed);
         let moved = blocks.iter().map(|block| {
             let mut block = lock(block);
-            let fresh = block.series.iter().map(|_| SeriesData::default()).collect();
-            std::mem::replace(
-                &mut *block,
-                Block {
-                    series: fresh,
-                    generation,
-                },
-            )
+            // Room is made again as samples come.
+            let series = Vec::new();
+            std::mem::replace(&mut *block, Block { series, generation })
         });
         Frozen {
             blocks: moved.collect(),
@@ -310,6 +352,10 @@ impl Block {
     fn data(&mut self, id: u32) -> &mut SeriesData {
         let slot = (id % BLOCK_SERIES) as usize;
         if self.series.len() <= slot {
+            let room = slot + 1 - self.series.len();
+            if self.series.capacity() <= slot {
+                self.series.reserve_exact(room.max(self.series.len() / 2));
+            }
             self.series.resize_with(slot + 1, SeriesData::default);
         }
         &mut self.series[slot]
@@ -331,7 +377,9 @@ mod tests {
     fn floats(samples: &[(i64, f64)]) -> Columns {
         let mut data = SeriesData::default();
         for (time, value) in samples {
-            data.push(*time, &Value::Float(*value), 4);
+            let before = data.heap_bytes() as isize;
+            let (_, grown) = data.push(*time, &Value::Float(*value), 4);
+            assert_eq!(data.heap_bytes() as isize, before + grown);
         }
         let mut runs = Vec::new();
         data.runs(i64::MIN, i64::MAX, &mut runs);

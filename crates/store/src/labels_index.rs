@@ -1,77 +1,80 @@
 //! From labels to series: sorted lists of series numbers ("postings") for each label pair, and
 //! how matchers combine them, whoever keeps the lists.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
-use model::{Labels, MatchOp, Matcher};
+use model::{MatchOp, Matcher};
+use roaring::RoaringBitmap;
 
-/// Something that keeps postings. Lists are sorted and unique.
+/// A matcher made ready: whether it holds for a series.
+pub(crate) type Test<'a> = Box<dyn Fn(u32) -> bool + 'a>;
+
+/// Something that keeps postings.
 pub(crate) trait Postings {
     /// Every series.
-    fn all(&self) -> Vec<u32>;
+    fn all(&self) -> RoaringBitmap;
 
     /// How many series have this pair.
     fn size(&self, name: &str, value: &str) -> usize;
 
     /// Series with this pair.
-    fn lookup(&self, name: &str, value: &str) -> Vec<u32>;
+    fn lookup(&self, name: &str, value: &str) -> Cow<'_, RoaringBitmap>;
 
     /// Series whose value of `name` is kept.
-    fn filter(&self, name: &str, keep: &mut dyn FnMut(&str) -> bool) -> Vec<u32>;
+    fn filter(&self, name: &str, keep: &mut dyn FnMut(&str) -> bool) -> RoaringBitmap;
 
-    /// Whether one series satisfies a matcher.
-    fn holds(&self, series: u32, matcher: &Matcher) -> bool;
+    /// Whether single series satisfy a matcher.
+    fn test<'a>(&'a self, matcher: &'a Matcher) -> Test<'a>;
 }
 
 /// Series found so far up to which the rest of the matchers are tried on each of them, rather
 /// than on lists.
 const FEW: usize = 512;
 
-/// Series for which all matchers hold; all series if there is no matcher. Starts from the
-/// shortest list there is.
+/// Series for which all matchers hold, rising; all series if there is no matcher. Starts from
+/// the shortest list there is.
 pub(crate) fn resolve(source: &dyn Postings, matchers: &[Matcher]) -> Vec<u32> {
     let (absent_ok, mut present): (Vec<_>, Vec<_>) = matchers.iter().partition(|m| m.matches(""));
     present.sort_by_cached_key(|m| match m.op {
         MatchOp::Equal => source.size(&m.name, &m.value),
         MatchOp::NotEqual | MatchOp::Regex | MatchOp::NotRegex => usize::MAX,
     });
-    let mut present = present.into_iter();
-    let mut found = match present.next() {
+    let mut rest = present.into_iter().chain(absent_ok).peekable();
+    let mut found = match rest.next_if(|first| !first.matches("")) {
         Some(first) => holding(source, first),
-        None => source.all(),
+        None => Cow::Owned(source.all()),
     };
-    for matcher in present {
-        if found.len() <= FEW {
-            found.retain(|id| source.holds(*id, matcher));
+    while found.len() as usize > FEW
+        && let Some(matcher) = rest.next()
+    {
+        let found = found.to_mut();
+        if matcher.matches("") {
+            *found -= source.filter(&matcher.name, &mut |value| !matcher.matches(value));
         } else {
-            let list = holding(source, matcher);
-            found.retain(|id| list.binary_search(id).is_ok());
+            *found &= &*holding(source, matcher);
         }
     }
-    for matcher in absent_ok {
-        if found.len() <= FEW {
-            found.retain(|id| source.holds(*id, matcher));
-        } else {
-            let against = source.filter(&matcher.name, &mut |value| !matcher.matches(value));
-            found.retain(|id| against.binary_search(id).is_err());
-        }
+    let mut found: Vec<u32> = found.iter().collect();
+    for matcher in rest {
+        let holds = source.test(matcher);
+        found.retain(|id| holds(*id));
     }
     found
 }
 
 /// Series that have the label with a value that matches.
-fn holding(source: &dyn Postings, matcher: &Matcher) -> Vec<u32> {
+fn holding<'a>(source: &'a dyn Postings, matcher: &Matcher) -> Cow<'a, RoaringBitmap> {
     match matcher.op {
         MatchOp::Equal => source.lookup(&matcher.name, &matcher.value),
-        MatchOp::Regex if is_alternation(&matcher.value) => union(
-            matcher
-                .value
-                .split('|')
-                .map(|value| source.lookup(&matcher.name, value))
-                .collect(),
-        ),
+        MatchOp::Regex if is_alternation(&matcher.value) => {
+            let mut all = RoaringBitmap::new();
+            for value in matcher.value.split('|') {
+                all |= &*source.lookup(&matcher.name, value);
+            }
+            Cow::Owned(all)
+        }
         MatchOp::Regex | MatchOp::NotEqual | MatchOp::NotRegex => {
-            source.filter(&matcher.name, &mut |value| matcher.matches(value))
+            Cow::Owned(source.filter(&matcher.name, &mut |value| matcher.matches(value)))
         }
     }
 }
@@ -83,117 +86,10 @@ fn is_alternation(regex: &str) -> bool {
         .all(|b| b.is_ascii_alphanumeric() || b"_-:/ |".contains(&b))
 }
 
-/// Sorted union of sorted lists.
-pub(crate) fn union(mut lists: Vec<Vec<u32>>) -> Vec<u32> {
-    if lists.len() == 1 {
-        return lists.pop().unwrap_or_default();
-    }
-    let mut all = lists.concat();
-    all.sort_unstable();
-    all.dedup();
-    all
-}
-
-/// Postings in memory, for the active series.
-#[derive(Debug, Default)]
-pub(crate) struct LabelsIndex {
-    names: BTreeMap<Box<str>, BTreeMap<Box<str>, Vec<u32>>>,
-}
-
-impl LabelsIndex {
-    pub(crate) fn insert(&mut self, id: u32, labels: &Labels) {
-        for (name, value) in labels.iter() {
-            let list = self.list(name, value);
-            match list.last() {
-                Some(last) if *last >= id => {
-                    if let Err(at) = list.binary_search(&id) {
-                        list.insert(at, id);
-                    }
-                }
-                _ => list.push(id),
-            }
-        }
-    }
-
-    fn list(&mut self, name: &str, value: &str) -> &mut Vec<u32> {
-        if !self.names.contains_key(name) {
-            self.names.insert(name.into(), BTreeMap::new());
-        }
-        let values = self.names.get_mut(name).expect("inserted above");
-        if !values.contains_key(value) {
-            values.insert(value.into(), Vec::new());
-        }
-        values.get_mut(value).expect("inserted above")
-    }
-
-    /// Removes the series for which `gone` holds; costs a walk over all lists.
-    pub(crate) fn remove(&mut self, gone: &dyn Fn(u32) -> bool) {
-        for values in self.names.values_mut() {
-            for list in values.values_mut() {
-                list.retain(|id| !gone(*id));
-            }
-            values.retain(|_, list| !list.is_empty());
-        }
-        self.names.retain(|_, values| !values.is_empty());
-    }
-}
-
-impl LabelsIndex {
-    pub(crate) fn all(&self) -> Vec<u32> {
-        union(
-            self.names
-                .values()
-                .flat_map(BTreeMap::values)
-                .cloned()
-                .collect(),
-        )
-    }
-
-    pub(crate) fn size(&self, name: &str, value: &str) -> usize {
-        self.names
-            .get(name)
-            .and_then(|values| values.get(value))
-            .map_or(0, Vec::len)
-    }
-
-    /// Distinct values of a label.
-    pub(crate) fn value_count(&self, name: &str) -> usize {
-        self.names.get(name).map_or(0, BTreeMap::len)
-    }
-
-    /// Every pair with the length of its list, in order.
-    pub(crate) fn each_pair(&self, tell: &mut dyn FnMut(&str, &str, usize)) {
-        for (name, values) in &self.names {
-            for (value, list) in values {
-                tell(name, value, list.len());
-            }
-        }
-    }
-
-    pub(crate) fn lookup(&self, name: &str, value: &str) -> Vec<u32> {
-        self.names
-            .get(name)
-            .and_then(|values| values.get(value))
-            .cloned()
-            .unwrap_or_default()
-    }
-
-    pub(crate) fn filter(&self, name: &str, keep: &mut dyn FnMut(&str) -> bool) -> Vec<u32> {
-        let Some(values) = self.names.get(name) else {
-            return Vec::new();
-        };
-        union(
-            values
-                .iter()
-                .filter(|(v, _)| keep(v))
-                .map(|(_, list)| list.clone())
-                .collect(),
-        )
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use model::Labels;
+
     use super::*;
     use crate::registry::Registry;
 

@@ -9,13 +9,13 @@
 //! | `feed` | what was just written, shown to subscribers |
 //! | `append`, `registry` | a batch's way in: series numbers, limits, log, memory |
 //! | `limits` | which new series are kept out, and who made them |
-//! | `record`, `log`, `wal`, `sync`, `recover` | the log that makes an acknowledgement true |
-//! | `head`, `chunk` | the recent window in memory, and the codecs |
+//! | `record`, `carry`, `log`, `wal`, `sync`, `recover` | the log that makes an acknowledgement true |
+//! | `head`, `sealed`, `chunk` | the recent window in memory, and the codecs |
 //! | `part`, `manifest` | immutable day parts with their own index, and which are live |
 //! | `compact`, `retain` | head -> part, parts -> part, and what to forget |
 //! | `delete`, `tombstones` | what was deleted and is still in parts |
 //! | `rollup`, `digest` | a point a minute, a point an hour, and answers from them |
-//! | `labels_index` | from matchers to series |
+//! | `labels_index`, `pairs` | from matchers to series; the label pairs of active series |
 //! | `read`, `columns` | everything about one series, in one order |
 //! | `survey`, `check`, `scan`, `read_only` | looking at a directory, also while it is in use |
 //! | `repair`, `mend`, `snapshot` | making it whole again, and keeping a second one |
@@ -27,6 +27,7 @@
 
 mod append;
 mod ballast;
+mod carry;
 mod check;
 mod chunk;
 mod columns;
@@ -43,6 +44,7 @@ mod limits;
 mod log;
 mod manifest;
 mod mend;
+mod pairs;
 mod part;
 mod read;
 mod read_only;
@@ -53,6 +55,7 @@ mod repair;
 mod retain;
 mod rollup;
 mod scan;
+mod sealed;
 mod snapshot;
 
 mod stats;

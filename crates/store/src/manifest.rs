@@ -15,6 +15,7 @@ use model::Metadata;
 use crate::{
     disk::{Disk, WriteFile},
     log::{Frames, Next, put_frame},
+    part,
     record::{put_metadata, take_metadata},
     varint::{Reader, put_u64},
 };
@@ -114,6 +115,8 @@ pub(crate) struct Manifest {
     pub(crate) contents: Contents,
     /// A write failed: what the file ends with is not known, so it must be written anew.
     broken: bool,
+    /// Parts of the step that failed: nobody's, once the file is written anew without them.
+    unfinished: Vec<u64>,
 }
 
 impl Manifest {
@@ -128,6 +131,7 @@ impl Manifest {
             file,
             contents,
             broken: false,
+            unfinished: Vec::new(),
         })
     }
 
@@ -150,6 +154,7 @@ impl Manifest {
             file,
             contents,
             broken: true,
+            unfinished: Vec::new(),
         }
     }
 
@@ -157,15 +162,35 @@ impl Manifest {
     /// it does not.
     pub(crate) fn commit(&mut self, disk: &dyn Disk, edit: Edit) -> io::Result<()> {
         if self.broken {
-            *self = Self::create(disk, self.contents.clone())?;
+            self.write_anew(disk)?;
         }
         let mut bytes = Vec::new();
         put_frame(&mut bytes, |out| edit.encode(out));
         self.broken = true;
-        self.file.append(&bytes)?;
-        self.file.sync()?;
+        let written = self.file.append(&bytes).and_then(|()| self.file.sync());
+        if written.is_err() {
+            self.unfinished.clone_from(&edit.added);
+        }
+        written?;
         self.broken = false;
         self.contents.apply(edit);
+        Ok(())
+    }
+
+    /// After a step that failed: without it, and then its parts can go.
+    fn write_anew(&mut self, disk: &dyn Disk) -> io::Result<()> {
+        let unfinished = std::mem::take(&mut self.unfinished);
+        match Self::create(disk, self.contents.clone()) {
+            Ok(manifest) => *self = manifest,
+            Err(error) => {
+                self.unfinished = unfinished;
+                return Err(error);
+            }
+        }
+        for sequence in unfinished {
+            // What stays is recognised at the next opening.
+            drop(disk.remove(&part::name(sequence)));
+        }
         Ok(())
     }
 }

@@ -15,10 +15,11 @@ use std::{
 };
 
 use model::{LabelQuery, Labels, Matcher, ReadError, Selection, Series, SeriesIter};
+use roaring::RoaringBitmap;
 
 use crate::{
     columns::Columns,
-    labels_index::{Postings, resolve, union},
+    labels_index::{Postings, resolve},
     part::{
         self,
         index::{BlockEntry, Index},
@@ -37,6 +38,15 @@ pub(crate) struct InMemory {
     pub(crate) labels: Labels,
     id: u32,
 }
+
+impl InMemory {
+    fn is(&self, key: &[u8]) -> bool {
+        self.labels.as_bytes() == key
+    }
+}
+
+/// Series from which on ranking all label pairs pays before sorting.
+const MANY: usize = 1 << 16;
 
 /// The matching series of a part, one after the other.
 #[derive(Debug)]
@@ -175,8 +185,14 @@ pub(crate) struct Walk<'a> {
     /// Whether roll-ups are wanted where the samples are left, too.
     shortcuts: bool,
     view: Arc<View>,
-    /// Still to come, last one first.
-    memory: Vec<InMemory>,
+    /// Series in memory still to come, last one first, after the one at the front.
+    memory: Vec<u32>,
+    front: Option<InMemory>,
+    /// The registry's evictions when they were found.
+    evictions: u64,
+    /// Label bytes of the series at hand, or right behind it: where to find the rest from, should
+    /// numbers be given back. `None` before the first.
+    start: Option<Vec<u8>>,
     pub(crate) parts: Vec<PartCursor>,
     pub(crate) shared: SharedTimes,
     /// What could not be read and was not yet said.
@@ -266,7 +282,7 @@ impl Core {
             let mut found = Vec::new();
             for id in any_of(registry, query) {
                 if self.touches(view, id, query.from_ms, query.to_ms) {
-                    found.extend(registry.labels(id).cloned());
+                    found.extend(registry.labels(id));
                 }
             }
             let remains = view.rollups_in(query.from_ms, query.to_ms).into_iter();
@@ -337,13 +353,11 @@ fn any_of(source: &dyn Postings, query: &LabelQuery) -> Vec<u32> {
     if query.any_of.is_empty() {
         return resolve(source, &[]);
     }
-    union(
-        query
-            .any_of
-            .iter()
-            .map(|all| resolve(source, all))
-            .collect(),
-    )
+    let mut found = RoaringBitmap::new();
+    for all in &query.any_of {
+        found.extend(resolve(source, all));
+    }
+    found.iter().collect()
 }
 
 fn labels_in_part(
@@ -397,6 +411,9 @@ impl<'a> Walk<'a> {
             shortcuts,
             view: core.view(),
             memory: Vec::new(),
+            front: None,
+            evictions: 0,
+            start: None,
             parts: Vec::new(),
             shared: SharedTimes::default(),
             lost: VecDeque::new(),
@@ -409,16 +426,17 @@ impl<'a> Walk<'a> {
     fn resolve(&mut self, start: Option<&[u8]>) -> Result<(), ReadError> {
         let matchers = &self.selection.matchers;
         let (from, to) = (self.selection.from_ms, self.selection.to_ms);
-        let (view, (memory, parts, lost)) = self.core.consistently(|view, registry| {
-            let found = resolve(registry, matchers);
-            let in_memory = |id: &u32| {
-                let labels = registry.labels(*id).expect("the index knows series in use");
-                InMemory {
-                    labels: labels.clone(),
-                    id: *id,
-                }
-            };
-            let memory: Vec<InMemory> = found.iter().map(in_memory).collect();
+        let found = self.core.consistently(|view, registry| {
+            let mut memory = resolve(registry, matchers);
+            if memory.len() > MANY {
+                registry.sort_many(&mut memory);
+            } else {
+                registry.sort(&mut memory);
+            }
+            if let Some(start) = start {
+                let before = |id: &u32| registry.labels(*id).is_some_and(|l| l.as_bytes() < start);
+                memory.drain(..memory.partition_point(before));
+            }
             // Roll-ups first: what is older than all parts.
             let rollups = view.rollups_in(from, to).into_iter();
             let rollups = rollups.filter(|(_, role)| self.shortcuts || *role == Role::Remains);
@@ -433,30 +451,60 @@ impl<'a> Walk<'a> {
                     Err(error) => return Err(error),
                 }
             }
-            Ok((memory, parts, lost))
+            Ok((memory, registry.evictions, parts, lost))
         })?;
+        let (view, (memory, evictions, parts, lost)) = found;
         (self.view, self.memory, self.parts) = (view, memory, parts);
+        self.memory.reverse();
+        (self.front, self.evictions) = (None, evictions);
         count(&self.core.counters.blocks_corrupt, lost.len() as u64);
         self.lost.extend(lost);
         if let Some(start) = start {
-            self.memory.retain(|m| m.labels.as_bytes() >= start);
             for cursor in &mut self.parts {
                 cursor.skip_to(start)?;
             }
         }
-        self.memory
-            .sort_unstable_by(|a, b| b.labels.as_bytes().cmp(a.labels.as_bytes()));
+        Ok(())
+    }
+
+    /// Brings the next series of memory to the front. If numbers were given back meanwhile, they
+    /// are found again.
+    fn bring_front(&mut self) -> Result<(), ReadError> {
+        while self.front.is_none()
+            && let Some(id) = self.memory.last().copied()
+        {
+            let core = self.core;
+            let registry = core.registry.read().unwrap_or_else(PoisonError::into_inner);
+            if registry.evictions == self.evictions {
+                let labels = registry.labels(id).expect("no number was given back");
+                self.front = Some(InMemory { labels, id });
+                self.memory.pop();
+                continue;
+            }
+            drop(registry);
+            let start = self.start.clone();
+            self.resolve(start.as_deref())?;
+        }
         Ok(())
     }
 
     /// The least label bytes still to come.
-    pub(crate) fn next_key(&self) -> Option<Vec<u8>> {
-        let memory = self.memory.last().map(|m| m.labels.as_bytes());
+    pub(crate) fn next_key(&mut self) -> Result<Option<Vec<u8>>, ReadError> {
+        if let Some(start) = &mut self.start {
+            // What comes right after the last series, in the order of bytes.
+            start.push(0);
+        }
+        self.bring_front()?;
+        let memory = self.front.as_ref().map(|m| m.labels.as_bytes());
         let parts = self.parts.iter().filter_map(PartCursor::key).min();
-        match (memory, parts) {
+        let key = match (memory, parts) {
             (Some(a), Some(b)) => Some(a.min(b).to_vec()),
             (a, b) => a.or(b).map(<[u8]>::to_vec),
+        };
+        if key.is_some() {
+            self.start.clone_from(&key);
         }
+        Ok(key)
     }
 
     /// Appends what memory has of a series; `false` if the view is outdated.
@@ -483,7 +531,7 @@ impl<'a> Walk<'a> {
 
     /// What memory has of the series of `key`, which is the least one, in the order written.
     pub(crate) fn take_memory(&mut self, key: &[u8]) -> Result<Vec<Columns>, ReadError> {
-        let mut memory = self.memory.pop_if(|m| m.labels.as_bytes() == key);
+        let mut memory = self.front.take_if(|m| m.is(key));
         let mut in_memory = Vec::new();
         while let Some(found) = &memory
             && !self.memory_runs(found.id, &mut in_memory)
@@ -491,7 +539,8 @@ impl<'a> Walk<'a> {
             // Samples moved on: find everything from here on again.
             in_memory.clear();
             self.resolve(Some(key))?;
-            memory = self.memory.pop_if(|m| m.labels.as_bytes() == key);
+            self.bring_front()?;
+            memory = self.front.take_if(|m| m.is(key));
         }
         Ok(in_memory)
     }
@@ -556,7 +605,11 @@ impl Iterator for Walk<'_> {
             if let Some(error) = self.lost.pop_front() {
                 return Some(Err(error));
             }
-            let key = self.next_key()?;
+            let key = match self.next_key() {
+                Ok(Some(key)) => key,
+                Ok(None) => return None,
+                Err(error) => return Some(Err(error)),
+            };
             match self.read(&key) {
                 Ok(None) => {}
                 Ok(Some(series)) => return Some(Ok(series)),

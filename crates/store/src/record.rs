@@ -16,7 +16,8 @@ use crate::{
 /// First byte of the payload: a batch.
 pub(crate) const BATCH: u8 = 1;
 
-/// A batch on its way to the log.
+/// A batch on its way to the log. The series a batch brings are told before it
+/// ([`crate::carry`]); `series` is for records of the log's version 1, written again.
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing<'a> {
     pub(crate) series: Vec<(u32, &'a Labels)>,

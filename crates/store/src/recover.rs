@@ -13,10 +13,12 @@ use std::{
 use model::{Metadata, Value};
 
 use crate::{
+    carry::{CARRIED, Carried, Meanings},
     config::Config,
     disk::{Disk, WriteFile, is_full},
     exemplars::Exemplars,
     head::Head,
+    log::FRAME_HEAD,
     manifest::{self, Contents, Manifest},
     part::{
         self,
@@ -89,12 +91,13 @@ impl Found {
     ) -> Result<Self, OpenError> {
         let on_disk: BTreeSet<u64> = files.iter().filter_map(|(n, _)| part::number(n)).collect();
         let mut parts = open_all(disk, &on_disk, counters)?;
-        let replaced: BTreeSet<u64> = parts
-            .iter()
-            .flat_map(|p| p.footer.replaces.iter().copied())
-            .collect();
+        let manifest = read_manifest(disk, files, &on_disk, counters)?;
+        let on_record = |contents: &Contents| unfinished(&parts, contents, files);
+        let unfinished = manifest.as_ref().map(on_record).unwrap_or_default();
+        parts.retain(|p| !unfinished.contains(&p.footer.sequence));
+        let replaced = replaced_by(parts.iter());
         parts.retain(|p| !replaced.contains(&p.footer.sequence));
-        let mut contents = read_manifest(disk, files, &on_disk, counters)?;
+        let mut contents = manifest.unwrap_or_default();
         let last = on_disk.iter().chain(&contents.parts).max();
         let next_part = last.map_or(1, |last| last + 1);
         for sequence in contents
@@ -105,9 +108,9 @@ impl Found {
             tracing::error!(file = part::name(*sequence), "a part is missing");
             count(&counters.parts_quarantined, 1);
         }
-        // A part the manifest does not name is one whose edit was lost. What it holds is in the
-        // log or in its inputs, too, or nowhere else: keeping it is right in each case.
-        contents.parts.extend(&on_disk);
+        // Of a part that the manifest does not name, and that is not known to be unfinished, the
+        // edit was lost: what it holds may be nowhere else.
+        contents.parts.extend(on_disk.difference(&unfinished));
         contents
             .parts
             .retain(|sequence| !replaced.contains(sequence));
@@ -151,6 +154,47 @@ impl Found {
     }
 }
 
+/// What these parts were merged from.
+fn replaced_by<'a>(parts: impl Iterator<Item = &'a Arc<Part>>) -> BTreeSet<u64> {
+    let replaces = parts.flat_map(|p| p.footer.replaces.iter().copied());
+    replaces.collect()
+}
+
+/// Parts of steps that were not finished: a manifest that checks does not name them, and what
+/// they hold is in the log, in parts that are named, or was taken from those. They must not be
+/// used: of a flush whose log was in doubt, only some of a batch may have got into parts.
+pub(crate) fn unfinished(
+    parts: &[Arc<Part>],
+    contents: &Contents,
+    files: &[(String, u64)],
+) -> BTreeSet<u64> {
+    let is_named = |p: &&Arc<Part>| contents.parts.contains(&p.footer.sequence);
+    let named: BTreeSet<u64> = parts
+        .iter()
+        .filter(is_named)
+        .map(|p| p.footer.sequence)
+        .collect();
+    let replaced = replaced_by(parts.iter().filter(is_named));
+    let segments: BTreeSet<u64> = files.iter().filter_map(|(n, _)| wal::number(n)).collect();
+    let is_elsewhere = |part: &&Arc<Part>| {
+        let footer = &part.footer;
+        if footer.is_rollup() {
+            return named.contains(&footer.source);
+        }
+        if footer.replaces.is_empty() {
+            let of_log = contents.wal_floor..footer.wal_floor;
+            return footer.wal_floor > 0 && of_log.into_iter().all(|n| segments.contains(&n));
+        }
+        let known = |n: &u64| named.contains(n) || replaced.contains(n);
+        footer.replaces.iter().all(known)
+    };
+    let unnamed = parts.iter().filter(|p| !is_named(p));
+    unnamed
+        .filter(is_elsewhere)
+        .map(|p| p.footer.sequence)
+        .collect()
+}
+
 /// Opens parts; those that do not check are set aside, their files kept.
 fn open_all(
     disk: &dyn Disk,
@@ -186,7 +230,7 @@ fn read_manifest(
     files: &[(String, u64)],
     on_disk: &BTreeSet<u64>,
     counters: &Counters,
-) -> Result<Contents, OpenError> {
+) -> Result<Option<Contents>, OpenError> {
     let there = files.iter().any(|(n, _)| n == manifest::NAME);
     let contents = if there {
         Contents::read(disk).map_err(cannot("read the MANIFEST"))?
@@ -197,7 +241,7 @@ fn read_manifest(
         tracing::warn!("the MANIFEST does not check and is rebuilt from the parts");
         count(&counters.manifest_rebuilt, 1);
     }
-    Ok(contents.unwrap_or_default())
+    Ok(contents)
 }
 
 /// What is rebuilt from the log.
@@ -209,8 +253,9 @@ pub(crate) struct Replay {
     pub(crate) metadata: BTreeMap<String, Metadata>,
     pub(crate) exemplars: Exemplars,
     pub(crate) samples: u64,
-    /// Bytes of log read.
+    /// Bytes of log read, and of them those of carried series.
     pub(crate) bytes: u64,
+    pub(crate) carried_bytes: u64,
     pub(crate) newest_ms: i64,
 }
 
@@ -225,16 +270,26 @@ impl Replay {
             metadata: BTreeMap::new(),
             samples: 0,
             bytes: 0,
+            carried_bytes: 0,
             newest_ms: i64::MIN,
         }
     }
 
     pub(crate) fn segment(&mut self, disk: &dyn Disk, segment: u64) -> Result<(), OpenError> {
-        // Numbers of the segment to numbers of today.
-        let mut ids = BTreeMap::new();
-        let replayed = wal::replay(disk, segment, &mut |record| self.record(record, &mut ids))
+        let (mut carried, mut series) = (Carried::default(), Meanings::default());
+        let mut carried_bytes = 0;
+        let mut apply = |payload: &[u8]| {
+            if payload.first() == Some(&CARRIED) {
+                carried.restore(payload, &mut self.registry, &mut series)?;
+                carried_bytes += (payload.len() + FRAME_HEAD) as u64;
+                return Some(());
+            }
+            self.record(Incoming::decode(payload)?, &mut series)
+        };
+        let replayed = wal::replay(disk, segment, &mut apply)
             .map_err(cannot(format!("replay {}", wal::name(segment))))?;
         self.bytes += replayed.bytes;
+        self.carried_bytes += carried_bytes;
         if replayed.truncated_bytes > 0 {
             count(&self.counters.wal_truncated, 1);
             count(&self.counters.wal_truncated_bytes, replayed.truncated_bytes);
@@ -242,13 +297,13 @@ impl Replay {
         Ok(())
     }
 
-    fn record(&mut self, record: Incoming, ids: &mut BTreeMap<u32, u32>) {
-        for (id, labels) in &record.series {
+    fn record(&mut self, record: Incoming, series: &mut Meanings) -> Option<()> {
+        for (id, labels) in record.series.iter().filter(|(_, l)| !l.is_empty()) {
             let today = match self.registry.find(labels, NONE) {
                 NONE => self.registry.add(labels),
                 known => known,
             };
-            ids.insert(*id, today);
+            series.note(*id, today)?;
         }
         self.exemplars.replay(record.exemplars);
         for metadata in record.metadata {
@@ -264,17 +319,18 @@ impl Replay {
             .map(|(id, t, h)| (id, t, Value::Histogram(h)));
         let (mut skipped, mut samples, mut newest) = (0, 0, self.newest_ms);
         let known = floats.chain(histograms).filter_map(|(id, time_ms, value)| {
-            let Some(id) = ids.get(&id) else {
+            let Some(id) = series.get(id) else {
                 skipped += 1;
                 return None;
             };
             samples += 1;
             newest = newest.max(time_ms);
-            Some((*id, time_ms, value))
+            Some((id, time_ms, value))
         });
         self.head.append(known, self.chunk_samples, 0);
         count(&self.counters.wal_skipped, skipped);
         self.samples += samples;
         self.newest_ms = newest;
+        Some(())
     }
 }

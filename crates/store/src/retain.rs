@@ -17,7 +17,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use model::{Labels, Matcher};
 
 use crate::{
-    compact::{MaintainError, Upkeep},
+    compact::{MaintainError, Pace, Upkeep},
     config::{Config, RetentionRule},
     labels_index::resolve,
     manifest::Edit,
@@ -110,7 +110,7 @@ impl Core {
             if part.footer.is_rollup() {
                 self.clean_rollup(part)?;
             } else {
-                self.merge(std::slice::from_ref(part), DAY_LEVEL)?;
+                self.merge(std::slice::from_ref(part), DAY_LEVEL, Pace::Limited)?;
             }
             count(&self.counters.forgotten_by_rule, 1);
             return Ok(true);

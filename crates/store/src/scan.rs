@@ -8,6 +8,7 @@
 use std::io;
 
 use crate::{
+    carry::{CARRIED, Spelled},
     disk::Disk,
     log::{FRAME_HEAD, frame_in, frame_is_cut},
     record::{BATCH, Incoming},
@@ -43,7 +44,8 @@ pub(crate) fn load(disk: &dyn Disk, name: &str) -> io::Result<Vec<u8>> {
 /// Gives every record and every damage of a segment, each with its position.
 pub(crate) fn scan(bytes: &[u8], segment: u64, each: &mut dyn FnMut(u64, Item<'_>)) {
     let head = wal::MAGIC.len();
-    if bytes.get(..head) != Some(wal::MAGIC) {
+    let magic = bytes.get(..head);
+    if magic != Some(wal::MAGIC) && magic != Some(wal::MAGIC_1) {
         let known = head.min(bytes.len());
         each(
             0,
@@ -56,6 +58,7 @@ pub(crate) fn scan(bytes: &[u8], segment: u64, each: &mut dyn FnMut(u64, Item<'_
     }
     let mut at = head;
     let mut first = true;
+    let mut carried = Spelled::default();
     while at < bytes.len() {
         let rest = &bytes[at..];
         let Some(payload) = frame_in(rest) else {
@@ -65,7 +68,11 @@ pub(crate) fn scan(bytes: &[u8], segment: u64, each: &mut dyn FnMut(u64, Item<'_
         };
         let length = FRAME_HEAD + payload.len();
         let numbered = first && Reader::new(payload).u64() == Some(segment);
-        match Incoming::decode(payload) {
+        let record = match payload.first() {
+            Some(&CARRIED) => carried.decode(payload),
+            _ => Incoming::decode(payload),
+        };
+        match record {
             _ if numbered => {}
             Some(record) => each(at as u64, Item::Batch(record, &rest[..length])),
             None => each(
@@ -104,7 +111,9 @@ fn skip(rest: &[u8], at: usize, each: &mut dyn FnMut(u64, Item<'_>)) -> usize {
 fn next_frame(rest: &[u8]) -> Option<usize> {
     let starts = |at: usize| {
         let rest = rest.get(at..)?;
-        (rest.get(FRAME_HEAD) == Some(&BATCH) && frame_in(rest).is_some()).then_some(at)
+        let kind = rest.get(FRAME_HEAD).copied();
+        let known = kind == Some(BATCH) || kind == Some(CARRIED);
+        (known && frame_in(rest).is_some()).then_some(at)
     };
     let length = rest.first_chunk::<4>().map(|l| u32::from_le_bytes(*l));
     let behind = length.and_then(|l| FRAME_HEAD.checked_add(l as usize));

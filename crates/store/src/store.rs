@@ -23,7 +23,8 @@ use thiserror::Error;
 pub use crate::compact::MaintainError;
 use crate::{
     ballast,
-    compact::Upkeep,
+    carry::{Carrier, Dictionary},
+    compact::{Pace, Upkeep},
     config::Config,
     delete::DeleteError,
     disk::{Disk, RealDisk},
@@ -89,7 +90,36 @@ pub(crate) struct Core {
     pub(crate) feed: Feed,
     pub(crate) closed: AtomicBool,
     state: AtomicU8,
-    wake: (Mutex<()>, Condvar),
+    sync_wake: Wake,
+    upkeep_wake: Wake,
+    pub(crate) merge_wake: Wake,
+}
+
+/// Lets a thread of the store wait for its next turn, or for being called earlier.
+#[derive(Debug, Default)]
+pub(crate) struct Wake {
+    called: Mutex<bool>,
+    bell: Condvar,
+}
+
+impl Wake {
+    /// Calls the thread: its next wait, or the one it is in, ends at once.
+    fn call(&self) {
+        *lock(&self.called) = true;
+        self.bell.notify_all();
+    }
+
+    /// Waits; `false` once the store is closed.
+    pub(crate) fn pause(&self, closed: &AtomicBool, time: Duration) -> bool {
+        let called = lock(&self.called);
+        let waiting = |called: &mut bool| !*called && !closed.load(Relaxed);
+        let (mut called, _) = self
+            .bell
+            .wait_timeout_while(called, time, waiting)
+            .unwrap_or_else(PoisonError::into_inner);
+        *called = false;
+        !closed.load(Relaxed)
+    }
 }
 
 /// Bad blocks by part and by where their columns are.
@@ -99,8 +129,9 @@ pub(crate) type Quarantined = BTreeMap<(u64, (Option<u64>, Option<u64>)), String
 #[derive(Debug)]
 pub(crate) struct Writer {
     pub(crate) segment: Segment,
-    /// Bytes of the segments before it.
+    /// Bytes of the segments before it, and of them those of carried series.
     pub(crate) older_bytes: u64,
+    pub(crate) older_carried_bytes: u64,
     /// Records written since opening: the ticket of the last one.
     pub(crate) written: u64,
     /// Times the head was frozen.
@@ -112,6 +143,20 @@ pub(crate) struct Writer {
     pub(crate) buffer: Vec<u8>,
     /// A sync of the segment failed: what of it is on the disk is not known.
     pub(crate) in_doubt: bool,
+}
+
+impl Writer {
+    /// Bytes of log on disk.
+    fn log_bytes(&self) -> u64 {
+        self.segment.bytes + self.older_bytes
+    }
+
+    /// Bytes of log that a flush would get rid of: what the newest segment begins with comes
+    /// again with the next. That of older segments is half as bad as samples.
+    fn log_due(&self) -> u64 {
+        let samples = self.log_bytes() - self.segment.carried_bytes - self.older_carried_bytes;
+        samples + self.older_carried_bytes / 2
+    }
 }
 
 /// Everything readers need beside the head; replaced as a whole.
@@ -189,7 +234,7 @@ impl Store {
     /// threads do this, too.
     pub fn compact(&self) -> Result<u64, MaintainError> {
         let mut merges = 0;
-        while self.core.merge_once()? {
+        while self.core.merge_once(Pace::Full)? {
             merges += 1;
         }
         Ok(merges)
@@ -228,14 +273,24 @@ impl Store {
             operation: "sync the log".into(),
             source: io::Error::other(error),
         })?;
-        self.core.maintain()
+        self.core.tend()?;
+        if self.core.state() == State::Healthy {
+            self.core.improve(Pace::Full)?;
+        }
+        Ok(())
     }
 
     /// Syncs the log and stops the store's threads; later appends are refused. The log is
     /// replayed by the next opening.
     pub fn close(&self) -> Result<(), AppendError> {
         self.core.closed.store(true, Relaxed);
-        self.core.wake.1.notify_all();
+        for wake in [
+            &self.core.sync_wake,
+            &self.core.upkeep_wake,
+            &self.core.merge_wake,
+        ] {
+            wake.call();
+        }
         for worker in lock(&self.workers).drain(..) {
             // A worker that panicked has said so; there is nothing left to stop.
             drop(worker.join());
@@ -374,7 +429,9 @@ impl Core {
         replay.registry.recount(&config);
         let settled = found.settle(&*disk, &files)?;
         let number = segments.last().map_or(floor.max(1), |last| last + 1);
-        let segment = unless_full(Segment::create(&*disk, number), "create a log segment")?;
+        let carrier = Carrier::new(0, number);
+        let segment = Segment::create(&*disk, number, carrier, || &replay.registry);
+        let segment = unless_full(segment, "create a log segment")?;
         let space = unless_full(
             ballast::take(&*disk, config.ballast_bytes),
             "take the ballast",
@@ -385,8 +442,11 @@ impl Core {
                 file: Arc::new(NoFile),
                 number,
                 bytes: 0,
+                carried_bytes: 0,
+                dictionary: Dictionary::default(),
             }),
             older_bytes: replay.bytes,
+            older_carried_bytes: replay.carried_bytes,
             written: 0,
             generation: 0,
             head_samples: replay.samples,
@@ -438,7 +498,9 @@ impl Core {
             newest_ms: AtomicI64::new(replay.newest_ms),
             closed: AtomicBool::new(false),
             state: AtomicU8::new(State::Healthy as u8),
-            wake: Default::default(),
+            sync_wake: Wake::default(),
+            upkeep_wake: Wake::default(),
+            merge_wake: Wake::default(),
         };
         if !healthy {
             core.stop_for_space();
@@ -456,7 +518,8 @@ impl Core {
         let mut workers = Vec::new();
         for worker in [
             start("store-sync", Self::sync_in_turn),
-            start("store-upkeep", Self::maintain_in_turn),
+            start("store-upkeep", Self::tend_in_turn),
+            start("store-merge", Self::merge_in_turn),
         ] {
             match worker {
                 Ok(worker) => workers.push(worker),
@@ -467,16 +530,41 @@ impl Core {
     }
 
     /// The upkeep thread.
-    fn maintain_in_turn(&self) {
-        while self.pause(UPKEEP_EVERY) {
-            if let Err(error) = self.maintain() {
+    fn tend_in_turn(&self) {
+        while self.upkeep_wake.pause(&self.closed, UPKEEP_EVERY) {
+            if let Err(error) = self.tend() {
                 tracing::error!(error = &error as &dyn std::error::Error, "upkeep failed");
             }
         }
     }
 
-    /// Flush, one merge, retention; resuming after a full disk.
-    fn maintain(&self) -> Result<(), MaintainError> {
+    /// The merging thread: apart from upkeep, so that a long merge keeps no flush waiting.
+    fn merge_in_turn(&self) {
+        while self.merge_wake.pause(&self.closed, UPKEEP_EVERY) {
+            if self.state() != State::Healthy {
+                continue;
+            }
+            match self.improve(Pace::Limited) {
+                Ok(()) | Err(MaintainError::Closed) => {}
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "a merge failed");
+                }
+            }
+        }
+    }
+
+    /// One merge, or else one part rid of what was deleted; and retention.
+    fn improve(&self, pace: Pace) -> Result<(), MaintainError> {
+        if !self.merge_once(pace)? {
+            self.clean_tombstones(1)?;
+        }
+        // A merge may have made roll-ups: the byte limit is about them, too.
+        self.forget()?;
+        Ok(())
+    }
+
+    /// Flush and retention; resuming after a full disk.
+    fn tend(&self) -> Result<(), MaintainError> {
         match self.state() {
             State::Healthy => {}
             State::DiskFull => {
@@ -488,9 +576,6 @@ impl Core {
         if self.flush_is_due() {
             self.flush()?;
         }
-        if !self.merge_once()? {
-            self.clean_tombstones(1)?;
-        }
         self.forget()?;
         Ok(())
     }
@@ -501,40 +586,40 @@ impl Core {
             self.clock.monotonic().saturating_sub(oldest) >= self.config.flush_every
         });
         let frozen = !lock(&self.view).frozen.is_empty();
-        frozen || old || writer.segment.bytes + writer.older_bytes >= self.config.flush_bytes
+        frozen || old || writer.log_due() >= self.config.flush_bytes || self.head_is_heavy(1)
     }
 
-    /// After an append: starts a flush when the log is long, and waits for it when it is too
-    /// long.
+    /// Whether samples in memory take more than so many times what they may.
+    fn head_is_heavy(&self, times: usize) -> bool {
+        let bytes = self.head.bytes() / times;
+        bytes > self.config.head_bytes_min && {
+            let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+            bytes > self.config.head_bytes_per_series * registry.len()
+        }
+    }
+
+    /// After an append: starts a flush when the log is long or memory heavy, and waits for it
+    /// when they are far too much so.
     pub(crate) fn relieve(&self) {
         let writer = lock(&self.writer);
-        let bytes = writer.segment.bytes + writer.older_bytes;
+        let bytes = writer.log_due();
         drop(writer);
-        if bytes >= self.config.wal_bytes_max {
+        if bytes >= self.config.wal_bytes_max || self.head_is_heavy(HEAVY_WAIT) {
             if let Err(error) = self.flush() {
                 tracing::error!(error = &error as &dyn std::error::Error, "a flush failed");
             }
-        } else if bytes >= self.config.flush_bytes {
-            self.wake.1.notify_all();
+        } else if bytes >= self.config.flush_bytes || self.head_is_heavy(1) {
+            self.upkeep_wake.call();
         }
     }
 
     /// The sync thread: keeps the promise of [`Durability::Fast`].
     fn sync_in_turn(&self) {
-        while self.pause(self.config.sync_every) {
+        while self.sync_wake.pause(&self.closed, self.config.sync_every) {
             if let Err(error) = self.sync() {
                 tracing::error!(%error, "the log could not be synced");
             }
         }
-    }
-
-    /// Waits; `false` once the store is closed.
-    fn pause(&self, time: Duration) -> bool {
-        let guard = lock(&self.wake.0);
-        if !self.closed.load(Relaxed) {
-            drop(self.wake.1.wait_timeout(guard, time));
-        }
-        !self.closed.load(Relaxed)
     }
 
     /// Syncs the log up to the last record written.
@@ -617,7 +702,7 @@ impl Core {
             head_samples: writer.head_samples + frozen,
             part_samples: view.parts.iter().map(|p| p.footer.samples).sum(),
             parts: view.parts.len() as u64,
-            wal_bytes: writer.segment.bytes + writer.older_bytes,
+            wal_bytes: writer.log_bytes(),
             chunk_bytes: view.parts.iter().map(columns).sum(),
             index_bytes: view.parts.iter().map(|p| p.bytes() - columns(p)).sum(),
             appended: read(&c.appended),
@@ -649,5 +734,7 @@ impl Core {
     }
 }
 
+/// Appends wait for a flush once samples take this many times the memory that causes one.
+const HEAVY_WAIT: usize = 2;
 /// Time between looks at what is due.
 const UPKEEP_EVERY: Duration = Duration::from_secs(1);

@@ -4,19 +4,22 @@
 //! reached parts can simply be removed. A torn or corrupt tail is cut off at opening: what comes
 //! after it in the segment is not trusted.
 
-use std::{io, sync::Arc};
+use std::{io, ops::Deref, sync::Arc};
 
 use tracing::warn;
 
 use crate::{
+    carry::{Carrier, Dictionary},
     disk::{Disk, WriteFile},
     log::{FRAME_HEAD, Frames, Next, put_frame},
-    record::Incoming,
+    registry::Registry,
     varint::{Reader, put_u64},
 };
 
 /// First bytes of a segment; the last one is the version.
-pub(crate) const MAGIC: &[u8; 8] = b"AUSEWAL\x01";
+pub(crate) const MAGIC: &[u8; 8] = b"AUSEWAL\x02";
+/// Version 1 has no carried series; else it is the same.
+pub(crate) const MAGIC_1: &[u8; 8] = b"AUSEWAL\x01";
 
 /// File name of a segment.
 pub(crate) fn name(segment: u64) -> String {
@@ -37,21 +40,41 @@ pub(crate) struct Segment {
     pub(crate) file: Arc<dyn WriteFile>,
     pub(crate) number: u64,
     pub(crate) bytes: u64,
+    /// Of them, those of the series carried over from the segment before.
+    pub(crate) carried_bytes: u64,
+    pub(crate) dictionary: Dictionary,
 }
 
 impl Segment {
-    /// Creates a segment, durable in its directory.
-    pub(crate) fn create(disk: &dyn Disk, number: u64) -> io::Result<Self> {
+    /// Creates segment `number`, durable in its directory, with what the carrier has for it.
+    /// `registry` is locked for one record at a time.
+    pub(crate) fn create<R: Deref<Target = Registry>>(
+        disk: &dyn Disk,
+        number: u64,
+        mut carrier: Carrier,
+        registry: impl Fn() -> R,
+    ) -> io::Result<Self> {
         let file = disk.create(&name(number))?;
         let mut head = MAGIC.to_vec();
         put_frame(&mut head, |out| put_u64(out, number));
         file.append(&head)?;
+        let (mut carried_bytes, mut more) = (0, true);
+        while more {
+            let mut frame = Vec::new();
+            put_frame(&mut frame, |out| more = carrier.record(&registry(), out));
+            if more {
+                file.append(&frame)?;
+                carried_bytes += frame.len() as u64;
+            }
+        }
         file.sync()?;
         disk.sync_dir()?;
         Ok(Self {
             file,
             number,
-            bytes: head.len() as u64,
+            bytes: head.len() as u64 + carried_bytes,
+            carried_bytes,
+            dictionary: carrier.into_dictionary(),
         })
     }
 
@@ -73,16 +96,21 @@ pub(crate) struct Replayed {
     pub(crate) truncated_bytes: u64,
 }
 
-/// Hands each record of a segment to `apply`, in order, and cuts off what does not check.
+/// Hands the payload of each record of a segment to `apply`, in order, and cuts off what does
+/// not check: by its checksum, or by `apply` giving `None`.
 pub(crate) fn replay(
     disk: &dyn Disk,
     segment: u64,
-    apply: &mut dyn FnMut(Incoming),
+    apply: &mut dyn FnMut(&[u8]) -> Option<()>,
 ) -> io::Result<Replayed> {
     let name = name(segment);
     let file = disk.open(&name)?;
     let bytes = file.bytes();
-    let good = match Frames::open(file, MAGIC)? {
+    let frames = match Frames::open(Arc::clone(&file), MAGIC)? {
+        Some(frames) => Some(frames),
+        None => Frames::open(file, MAGIC_1)?,
+    };
+    let good = match frames {
         Some(mut frames) => read_records(&mut frames, segment, apply)?,
         None => 0,
     };
@@ -109,7 +137,7 @@ pub(crate) fn replay(
 fn read_records(
     frames: &mut Frames,
     segment: u64,
-    apply: &mut dyn FnMut(Incoming),
+    apply: &mut dyn FnMut(&[u8]) -> Option<()>,
 ) -> io::Result<u64> {
     match frames.next()? {
         Next::Payload(head) if Reader::new(head).u64() == Some(segment) => {}
@@ -117,14 +145,13 @@ fn read_records(
     }
     loop {
         let good = frames.at();
-        let record = match frames.next()? {
-            Next::Payload(payload) => Incoming::decode(payload),
+        let applied = match frames.next()? {
+            Next::Payload(payload) => apply(payload),
             Next::End => return Ok(good),
             Next::Damage => None,
         };
-        match record {
-            Some(record) => apply(record),
-            None => return Ok(good),
+        if applied.is_none() {
+            return Ok(good);
         }
     }
 }

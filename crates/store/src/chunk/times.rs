@@ -29,7 +29,7 @@ pub(crate) fn encode(out: &mut Vec<u8>, times: &[i64], effort: Effort) {
     {
         out.push(REGULAR);
         put_u64(out, step as u64);
-    } else if times.len() < PACK_MIN {
+    } else if times.len() < PACK_MIN || effort == Effort::Light {
         encode_deltas(out, times);
     } else {
         encode_packed(out, times, effort);

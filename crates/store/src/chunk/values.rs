@@ -103,7 +103,7 @@ fn encode_plain(out: &mut Vec<u8>, values: &[f64], effort: Effort, flag: u8) {
         best.offer(RUNS, |bytes| put_runs(bytes, values));
     }
     let decimals = scaled(values);
-    if values.len() < PACK_MIN {
+    if values.len() < PACK_MIN || effort == Effort::Light {
         match &decimals {
             Some(decimals) => best.offer(DECIMAL_DELTAS, |bytes| decimals.put_deltas(bytes)),
             None => best.offer(XOR, |bytes| put_xor(bytes, values)),

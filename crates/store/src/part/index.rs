@@ -3,11 +3,14 @@
 //! Symbols are sorted and coded against their predecessor; a pair of labels is two symbol
 //! numbers. The index is read whole, checked, and asked in place.
 
-use model::{Labels, Matcher};
+use std::borrow::Cow;
+
+use model::{Labels, MatchOp, Matcher};
+use roaring::RoaringBitmap;
 
 use crate::{
     chunk::{Kind, SAMPLES_MAX},
-    labels_index::{Postings, union},
+    labels_index::{Postings, Test},
     summary::Summary,
     varint::{Reader, put_bytes, put_i64, put_u64},
 };
@@ -333,30 +336,29 @@ impl Index {
             .map(|at| &pairs[at])
     }
 
-    /// The value of a label of a series.
-    fn value(&self, series: u32, name: u32) -> Option<&str> {
+    /// The value of a label of a series, as a symbol.
+    fn value(&self, series: u32, name: u32) -> Option<u32> {
         let mut reader = self.at(series);
         for _ in 0..reader.count()? {
             let (own, value) = (reader.u32()?, reader.u32()?);
             if own == name {
-                return Some(self.symbol(value));
+                return Some(value);
             }
         }
         None
     }
 
-    fn list(&self, pair: &Pair) -> Vec<u32> {
+    fn list(&self, pair: &Pair) -> impl Iterator<Item = u32> {
         let mut reader = Reader::new(&self.bytes[pair.at as usize..]);
         let mut last = 0u64;
-        let mut next = || {
+        let mut next = move || {
             last = last.wrapping_add(reader.u64().expect("walked over when the index was read"));
             last as u32
         };
         let end = self.series_count();
         (0..pair.count)
-            .map(|_| next())
-            .filter(|series| *series < end)
-            .collect()
+            .map(move |_| next())
+            .filter(move |series| *series < end)
     }
 
     /// Memory held, bytes.
@@ -369,7 +371,7 @@ impl Index {
 }
 
 impl Postings for Index {
-    fn all(&self) -> Vec<u32> {
+    fn all(&self) -> RoaringBitmap {
         (0..self.series_count()).collect()
     }
 
@@ -377,28 +379,37 @@ impl Postings for Index {
         self.pair(name, value).map_or(0, |pair| pair.count as usize)
     }
 
-    fn lookup(&self, name: &str, value: &str) -> Vec<u32> {
-        self.pair(name, value)
-            .map(|pair| self.list(pair))
-            .unwrap_or_default()
+    fn lookup(&self, name: &str, value: &str) -> Cow<'_, RoaringBitmap> {
+        let mut found = RoaringBitmap::new();
+        if let Some(pair) = self.pair(name, value) {
+            found.extend(self.list(pair));
+        }
+        Cow::Owned(found)
     }
 
-    fn filter(&self, name: &str, keep: &mut dyn FnMut(&str) -> bool) -> Vec<u32> {
-        let Some(name) = self.symbol_number(name) else {
-            return Vec::new();
-        };
-        let kept = self
-            .pairs_of(name)
-            .iter()
-            .filter(|p| keep(self.symbol(p.value)));
-        union(kept.map(|p| self.list(p)).collect())
+    fn filter(&self, name: &str, keep: &mut dyn FnMut(&str) -> bool) -> RoaringBitmap {
+        let mut found = RoaringBitmap::new();
+        let pairs = self.symbol_number(name).map(|name| self.pairs_of(name));
+        for pair in pairs.unwrap_or_default() {
+            if keep(self.symbol(pair.value)) {
+                found.extend(self.list(pair));
+            }
+        }
+        found
     }
 
-    fn holds(&self, series: u32, matcher: &Matcher) -> bool {
-        let value = self
-            .symbol_number(&matcher.name)
-            .and_then(|name| self.value(series, name));
-        matcher.matches(value.unwrap_or_default())
+    fn test<'a>(&'a self, matcher: &'a Matcher) -> Test<'a> {
+        let name = self.symbol_number(&matcher.name);
+        if matcher.op == MatchOp::Equal && !matcher.value.is_empty() {
+            let wanted = name.zip(self.symbol_number(&matcher.value));
+            return Box::new(move |series| {
+                wanted.is_some_and(|(name, value)| self.value(series, name) == Some(value))
+            });
+        }
+        Box::new(move |series| {
+            let value = name.and_then(|name| self.value(series, name));
+            matcher.matches(value.map_or("", |value| self.symbol(value)))
+        })
     }
 }
 

@@ -108,6 +108,11 @@ impl PartWriter {
         self.index.series_count() == 0
     }
 
+    /// Bytes written so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.at
+    }
+
     fn times(&mut self, bytes: &[u8]) -> io::Result<Place> {
         if bytes.len() <= INLINE_MAX {
             return Ok(Place::Inline(bytes.to_vec()));

@@ -54,6 +54,35 @@ fn memory_is_flushed_by_age_and_by_bytes_of_log_and_the_log_is_dropped() {
 }
 
 #[test]
+fn samples_that_do_not_compress_are_flushed_before_they_fill_memory() {
+    let (disk, clock) = (SimDisk::default(), HandClock::new());
+    let config = Config {
+        head_bytes_min: 1000,
+        head_bytes_per_series: 512,
+        ..quiet()
+    };
+    let store = open(&disk, &clock, config);
+    let series: Vec<_> = (0..10).map(|i| labels("up", &i.to_string())).collect();
+    let mut bits = 1u64;
+    for step in 0..600 {
+        let noise = series.iter().map(|labels| {
+            bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (labels, START_MS + step, (bits >> 11) as f64 / 1e10)
+        });
+        append(&store, &noise.collect::<Vec<_>>());
+        if step % 10 == 0 {
+            store.maintain().unwrap();
+        }
+    }
+    // 600 samples of 8 bytes and more: ten times the memory there is for a series.
+    assert!(store.stats().flushes >= 6, "{}", store.stats().flushes);
+    assert!(store.head_bytes() < 10 * 1024, "{}", store.head_bytes());
+    assert_eq!(samples_of(&store), 6000);
+    drop(store);
+    assert_eq!(samples_of(&open(&disk, &clock, quiet())), 6000);
+}
+
+#[test]
 fn an_append_waits_for_a_flush_when_the_log_is_too_long() {
     let (disk, clock) = (SimDisk::default(), HandClock::new());
     let store = open(
