@@ -160,39 +160,34 @@ fn replaced_by<'a>(parts: impl Iterator<Item = &'a Arc<Part>>) -> BTreeSet<u64> 
     replaces.collect()
 }
 
-/// Parts of steps that were not finished: a manifest that checks does not name them, and what
-/// they hold is in the log, in parts that are named, or was taken from those. They must not be
-/// used: of a flush whose log was in doubt, only some of a batch may have got into parts.
+/// Parts of steps that were not finished: a manifest that checks does not name them, and it has
+/// not lost its end: what it names is there, and so is the log from where it says. They must not
+/// be used: of a flush whose log was in doubt, only some of a batch may have got into parts, and
+/// a merge that was tried again has a second result.
 pub(crate) fn unfinished(
     parts: &[Arc<Part>],
     contents: &Contents,
     files: &[(String, u64)],
 ) -> BTreeSet<u64> {
     let is_named = |p: &&Arc<Part>| contents.parts.contains(&p.footer.sequence);
-    let named: BTreeSet<u64> = parts
-        .iter()
-        .filter(is_named)
-        .map(|p| p.footer.sequence)
-        .collect();
+    let number = |p: &Arc<Part>| p.footer.sequence;
+    let named: BTreeSet<u64> = parts.iter().filter(is_named).map(number).collect();
     let replaced = replaced_by(parts.iter().filter(is_named));
     let segments: BTreeSet<u64> = files.iter().filter_map(|(n, _)| wal::number(n)).collect();
+    // What is not named any more was given up by a step that counts.
+    let accounted =
+        |n: &u64| named.contains(n) || replaced.contains(n) || !contents.parts.contains(n);
     let is_elsewhere = |part: &&Arc<Part>| {
         let footer = &part.footer;
-        if footer.is_rollup() {
-            return named.contains(&footer.source);
-        }
-        if footer.replaces.is_empty() {
-            let of_log = contents.wal_floor..footer.wal_floor;
-            return footer.wal_floor > 0 && of_log.into_iter().all(|n| segments.contains(&n));
-        }
-        let known = |n: &u64| named.contains(n) || replaced.contains(n);
-        footer.replaces.iter().all(known)
+        let made_of = footer
+            .replaces
+            .iter()
+            .chain(footer.is_rollup().then_some(&footer.source));
+        let mut of_log = contents.wal_floor..footer.wal_floor;
+        of_log.all(|n| segments.contains(&n)) && made_of.into_iter().all(accounted)
     };
     let unnamed = parts.iter().filter(|p| !is_named(p));
-    unnamed
-        .filter(is_elsewhere)
-        .map(|p| p.footer.sequence)
-        .collect()
+    unnamed.filter(is_elsewhere).map(number).collect()
 }
 
 /// Opens parts; those that do not check are set aside, their files kept.
