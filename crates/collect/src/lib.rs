@@ -8,7 +8,7 @@
 //! | [`probe`] | commands, endpoints and code of the user's own, each isolated |
 //! | [`trigger`] | closer looks while a condition holds |
 //! | [`scrape`] | a target over HTTP: `up`, `scrape_*`, staleness markers |
-//! | [`prometheus_config`], [`yaml`] | `prometheus.yml` as it is, with places for every note |
+//! | [`prometheus_config`] | `prometheus.yml` as it is, with places for every note |
 //! | [`job`], [`discovery`] | jobs and their targets: lists, files, DNS, HTTP |
 //! | [`http`] | the client: credentials, TLS, redirects |
 //! | [`relabel`](mod@relabel) | rules that rewrite, keep or drop label sets |
@@ -42,7 +42,6 @@ pub mod statsd_socket;
 pub mod tally;
 pub mod ticker;
 pub mod trigger;
-pub mod yaml;
 
 pub use cgroup::{CgroupConfig, Cgroups};
 pub use collector::{Collector, Config, Handle, TargetStatus};

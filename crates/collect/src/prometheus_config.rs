@@ -7,7 +7,6 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `said` | a mapping read key by key, with notes |
 //! | `global` | `global`, inherited by every job |
 //! | `scrape` | one of `scrape_configs` |
 //! | `http` | credentials, TLS, redirects: shared by scraping and discovery |
@@ -19,24 +18,21 @@ mod discover;
 mod elsewhere;
 mod global;
 mod http;
-mod said;
 mod scrape;
-pub mod units;
 
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use crate::{
-    discovery::file::expand,
-    job::Job,
-    yaml::{self, Node, Position},
-};
+use yaml::{Node, Notes, Position, Table};
+pub use yaml::{Note, Weight, units};
+
+pub use crate::discovery::file::expand;
+use crate::job::Job;
 
 use global::Global;
-pub use said::{Note, Weight};
-use said::{Notes, Table};
 
 /// Bytes of a configuration file read at most.
 const FILE_BYTES_MAX: u64 = yaml::TEXT_BYTES_MAX as u64;
@@ -49,6 +45,13 @@ pub struct PrometheusConfig {
     /// Labels for whoever this server reports to. As in Prometheus, they are not put on what is
     /// stored.
     pub external_labels: Vec<(String, String)>,
+    /// Files of rules, as said: relative to the file's folder, with at most one `*` in the last
+    /// part; see [`expand`].
+    pub rule_files: Vec<PathBuf>,
+    /// Between two evaluations of a group of rules that does not say.
+    pub evaluation_interval: Option<Duration>,
+    /// How far back groups of rules look that do not say.
+    pub rule_query_offset: Option<Duration>,
     /// Keys understood that have no effect, in the order of the text.
     pub notices: Vec<Note>,
 }
@@ -72,6 +75,8 @@ pub fn read(name: &str, text: &str, folder: &Path) -> Result<PrometheusConfig, V
         .map(|said| scrape::read(said, &global, folder))
         .collect();
     let patterns = table.texts("scrape_config_files");
+    let rule_files = table.texts("rule_files").into_iter();
+    let rule_files = rule_files.map(|said| folder.join(said)).collect();
     elsewhere::read(&table);
     check_names(&table, &jobs);
     table.finish();
@@ -93,6 +98,9 @@ pub fn read(name: &str, text: &str, folder: &Path) -> Result<PrometheusConfig, V
     Ok(PrometheusConfig {
         jobs,
         external_labels: global.external_labels,
+        rule_files,
+        evaluation_interval: global.evaluation_interval,
+        rule_query_offset: global.rule_query_offset,
         notices: all,
     })
 }

@@ -9,7 +9,7 @@ use std::{
 use serde::Deserialize;
 
 use super::Group;
-use crate::yaml::{self, Kind, Node};
+use yaml::{Kind, Node};
 
 /// How the name of a file of targets ends.
 pub const PATTERN_ENDS: [&str; 6] = [".json", ".yml", ".yaml", ".JSON", ".YML", ".YAML"];
@@ -47,7 +47,8 @@ pub(crate) fn group(addresses: Vec<String>, labels: Vec<(String, String)>) -> Gr
 
 /// The files a path with at most one `*` in its last part names, in order. A path without one
 /// names itself, whether or not it is there.
-pub(crate) fn expand(pattern: &Path) -> Vec<PathBuf> {
+#[must_use]
+pub fn expand(pattern: &Path) -> Vec<PathBuf> {
     let name = pattern.file_name().and_then(|name| name.to_str());
     let Some((before, after)) = name.and_then(|name| name.split_once('*')) else {
         return vec![pattern.to_path_buf()];

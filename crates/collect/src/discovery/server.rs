@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 
+use yaml::TEXT_BYTES_MAX;
+
 use super::{Group, file::from_json};
-use crate::{
-    http::{HttpClient, read_body},
-    yaml::TEXT_BYTES_MAX,
-};
+use crate::http::{HttpClient, read_body};
 
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);

@@ -7,7 +7,9 @@ use crate::discovery::{
     file::{self, PATTERN_ENDS},
 };
 
-use super::{http, said::Table};
+use yaml::Table;
+
+use super::http;
 
 /// Discoveries Prometheus has and we have not.
 const OTHERS: [&str; 28] = [

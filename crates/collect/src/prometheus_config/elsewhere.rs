@@ -1,10 +1,9 @@
 //! The parts of `prometheus.yml` that are not about scraping.
 
-use super::said::Table;
+use yaml::Table;
 
 /// Top-level keys without effect here, and why.
-const PARTS: [(&str, &str); 7] = [
-    ("rule_files", "rules are not read from this file"),
+const PARTS: [(&str, &str); 6] = [
     ("alerting", "alerts are not sent from this file"),
     ("storage", "see [store] in alluse.toml"),
     ("tracing", "this server does not trace itself"),

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::scrape::Protocol;
 
-use super::{said::Table, scrape};
+use yaml::Table;
+
+use super::scrape;
 
 /// What jobs inherit.
 #[derive(Debug, Clone)]
@@ -15,6 +17,8 @@ pub(super) struct Global {
     pub(super) protocols: Vec<Protocol>,
     pub(super) extra_metrics: bool,
     pub(super) limits: Limits,
+    pub(super) evaluation_interval: Option<Duration>,
+    pub(super) rule_query_offset: Option<Duration>,
 }
 
 /// The `*_limit` keys; 0 is no limit.
@@ -38,6 +42,8 @@ impl Default for Global {
             protocols: Protocol::PREFERRED.to_vec(),
             extra_metrics: false,
             limits: Limits::default(),
+            evaluation_interval: None,
+            rule_query_offset: None,
         }
     }
 }
@@ -80,9 +86,11 @@ pub(super) fn read(said: Option<Table<'_>>) -> Global {
         protocols: scrape::protocols(&said).unwrap_or(default.protocols),
         extra_metrics: said.flag("extra_scrape_metrics").unwrap_or(false),
         limits: Limits::read(&said, default.limits),
+        evaluation_interval: said.duration("evaluation_interval"),
+        rule_query_offset: said.duration("rule_query_offset"),
     };
-    for key in ["evaluation_interval", "rule_query_offset"] {
-        said.ignored(key, "rules are not evaluated from this file");
+    if global.evaluation_interval.is_some_and(|i| i.is_zero()) {
+        said.mistake("evaluation_interval", "must be above 0");
     }
     said.ignored("query_log_file", "queries are not logged to a file");
     said.ignored("runtime", "it is about Go's run time");

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::http::{Auth, HttpSettings, Pem, Secret, SecretSource, TlsSettings, TlsVersion};
 
-use super::said::Table;
+use yaml::Table;
 
 const VERSIONS: [(&str, Option<TlsVersion>); 4] = [
     ("TLS10", None),

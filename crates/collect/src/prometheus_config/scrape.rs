@@ -2,6 +2,8 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use yaml::{Table, choice};
+
 use crate::{
     exposition::{self, Format},
     job::Job,
@@ -13,7 +15,6 @@ use super::{
     discover,
     global::{Global, Limits},
     http,
-    said::{Table, choice},
 };
 
 /// The words for what a target may answer with; protobuf is known and not asked for.

@@ -141,15 +141,21 @@ fn keys_without_effect_are_explained_with_their_place() {
         .collect();
     assert_eq!(
         keys,
-        [
-            "global.evaluation_interval",
-            "rule_files",
-            "scrape_configs[1].kubernetes_sd_configs",
-            "alerting"
-        ]
+        ["scrape_configs[1].kubernetes_sd_configs", "alerting"]
     );
-    assert!(notices[0].starts_with("p.yml:4:3: "), "{}", notices[0]);
-    assert!(notices[2].contains("file_sd_configs"), "{}", notices[2]);
+    assert!(notices[0].contains("file_sd_configs"), "{}", notices[0]);
+}
+
+#[test]
+fn what_rules_need_is_read_too() {
+    let config = meant(EXAMPLE);
+    let files: Vec<_> = config
+        .rule_files
+        .iter()
+        .map(|p| p.display().to_string())
+        .collect();
+    assert_eq!(files, ["/conf/first.rules", "/conf/my/*.rules"]);
+    assert_eq!(config.evaluation_interval, Some(Duration::from_secs(30)));
 }
 
 #[test]

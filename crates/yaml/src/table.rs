@@ -3,9 +3,9 @@
 
 use std::{cell::RefCell, fmt, time::Duration};
 
-use crate::yaml::{Key, Kind, Node, Position};
+use crate::tree::{Key, Kind, Node, Position};
 
-use super::units;
+use crate::units;
 
 /// How much a note matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,20 +44,23 @@ impl fmt::Display for Note {
 
 /// The notes of one file.
 #[derive(Debug)]
-pub(super) struct Notes {
+pub struct Notes {
     file: String,
     notes: RefCell<Vec<Note>>,
 }
 
 impl Notes {
-    pub(super) fn new(file: &str) -> Self {
+    /// An empty list for the file of this name.
+    #[must_use]
+    pub fn new(file: &str) -> Self {
         Self {
             file: file.to_owned(),
             notes: RefCell::default(),
         }
     }
 
-    pub(super) fn add(&self, at: Position, key: &str, message: String, weight: Weight) {
+    /// Adds a note.
+    pub fn add(&self, at: Position, key: &str, message: String, weight: Weight) {
         self.notes.borrow_mut().push(Note {
             file: self.file.clone(),
             at,
@@ -68,7 +71,8 @@ impl Notes {
     }
 
     /// In the order of the text.
-    pub(super) fn into_sorted(self) -> Vec<Note> {
+    #[must_use]
+    pub fn into_sorted(self) -> Vec<Note> {
         let mut notes = self.notes.into_inner();
         notes.sort_by_key(|note| note.at);
         notes
@@ -77,7 +81,7 @@ impl Notes {
 
 /// A mapping being read. [`Table::finish`] notes the keys nobody asked for.
 #[derive(Debug)]
-pub(super) struct Table<'n> {
+pub struct Table<'n> {
     notes: &'n Notes,
     pairs: &'n [(Key, Node)],
     path: String,
@@ -87,7 +91,8 @@ pub(super) struct Table<'n> {
 
 impl<'n> Table<'n> {
     /// A node as a mapping; one that is none is noted, and read as empty.
-    pub(super) fn of(notes: &'n Notes, node: &'n Node, path: String) -> Self {
+    #[must_use]
+    pub fn of(notes: &'n Notes, node: &'n Node, path: String) -> Self {
         let pairs: &[(Key, Node)] = match &node.kind {
             Kind::Map(pairs) => pairs,
             Kind::Null => &[],
@@ -115,28 +120,41 @@ impl<'n> Table<'n> {
     }
 
     /// The value of a key; `None` when it is absent or empty.
-    pub(super) fn get(&self, key: &'static str) -> Option<&'n Node> {
+    #[must_use]
+    pub fn get(&self, key: &'static str) -> Option<&'n Node> {
         self.asked.borrow_mut().push(key);
         let (_, value) = self.pairs.iter().find(|(k, _)| k.name == key)?;
         (value.kind != Kind::Null).then_some(value)
     }
 
     /// Every key with its value: for mappings whose keys are names the user chose.
-    pub(super) fn pairs(&self) -> &'n [(Key, Node)] {
+    #[must_use]
+    pub fn pairs(&self) -> &'n [(Key, Node)] {
         self.pairs
     }
 
     /// Notes a mistake about a key of this mapping.
-    pub(super) fn mistake(&self, key: &'static str, message: impl Into<String>) {
+    pub fn mistake(&self, key: &'static str, message: impl Into<String>) {
         let at = self.place(key);
         self.notes
             .add(at, &self.key(key), message.into(), Weight::Mistake);
     }
 
     /// Notes a mistake about a value inside this mapping.
-    pub(super) fn mistake_at(&self, at: Position, key: &str, message: impl Into<String>) {
+    pub fn mistake_at(&self, at: Position, key: &str, message: impl Into<String>) {
         self.notes
             .add(at, &self.key(key), message.into(), Weight::Mistake);
+    }
+
+    /// Where the mapping begins.
+    #[must_use]
+    pub fn at(&self) -> Position {
+        self.at
+    }
+
+    /// Notes something about the mapping as a whole.
+    pub fn note(&self, at: Position, message: impl Into<String>, weight: Weight) {
+        self.notes.add(at, &self.path, message.into(), weight);
     }
 
     fn place(&self, key: &str) -> Position {
@@ -145,7 +163,7 @@ impl<'n> Table<'n> {
     }
 
     /// Accepts a key that has no effect here, and says why.
-    pub(super) fn ignored(&self, key: &'static str, why: &str) {
+    pub fn ignored(&self, key: &'static str, why: &str) {
         self.asked.borrow_mut().push(key);
         if let Some((found, _)) = self.pairs.iter().find(|(k, _)| k.name == key) {
             let message = format!("has no effect here: {why}");
@@ -175,18 +193,24 @@ impl<'n> Table<'n> {
         }
     }
 
-    pub(super) fn text(&self, key: &'static str) -> Option<String> {
+    /// A text; `None` when absent or no text.
+    #[must_use]
+    pub fn text(&self, key: &'static str) -> Option<String> {
         self.read(key, |text| Ok(text.to_owned()))
     }
 
-    pub(super) fn required_text(&self, key: &'static str) -> String {
+    /// A text that must be there; empty when it is not.
+    #[must_use]
+    pub fn required_text(&self, key: &'static str) -> String {
         if self.get(key).is_none() {
             self.mistake(key, "is missing");
         }
         self.text(key).unwrap_or_default()
     }
 
-    pub(super) fn flag(&self, key: &'static str) -> Option<bool> {
+    /// True or false, in YAML's words for them.
+    #[must_use]
+    pub fn flag(&self, key: &'static str) -> Option<bool> {
         self.read(key, |text| match text {
             "true" | "True" | "TRUE" | "yes" | "on" => Ok(true),
             "false" | "False" | "FALSE" | "no" | "off" => Ok(false),
@@ -194,7 +218,9 @@ impl<'n> Table<'n> {
         })
     }
 
-    pub(super) fn count(&self, key: &'static str) -> Option<usize> {
+    /// A whole number.
+    #[must_use]
+    pub fn count(&self, key: &'static str) -> Option<usize> {
         self.read(key, |text| {
             text.parse().map_err(|_number| {
                 format!("expected a whole number that is not negative, found {text:?}")
@@ -202,30 +228,33 @@ impl<'n> Table<'n> {
         })
     }
 
-    pub(super) fn bytes(&self, key: &'static str) -> Option<usize> {
+    /// A size such as `10MB`.
+    #[must_use]
+    pub fn bytes(&self, key: &'static str) -> Option<usize> {
         self.read(key, units::bytes)
     }
 
-    pub(super) fn duration(&self, key: &'static str) -> Option<Duration> {
+    /// A time span such as `1m30s`.
+    #[must_use]
+    pub fn duration(&self, key: &'static str) -> Option<Duration> {
         self.read(key, units::duration)
     }
 
-    pub(super) fn choice<T: Copy>(
-        &self,
-        key: &'static str,
-        choices: &[(&'static str, T)],
-    ) -> Option<T> {
+    /// One of several words.
+    pub fn choice<T: Copy>(&self, key: &'static str, choices: &[(&'static str, T)]) -> Option<T> {
         self.read(key, |text| choice(text, choices))
     }
 
     /// A list of texts; empty when absent.
-    pub(super) fn texts(&self, key: &'static str) -> Vec<String> {
+    #[must_use]
+    pub fn texts(&self, key: &'static str) -> Vec<String> {
         let node = self.get(key);
         node.map_or_else(Vec::new, |node| self.texts_of(key, node))
     }
 
     /// The same of a value whose key the user chose.
-    pub(super) fn texts_of(&self, key: &str, node: &Node) -> Vec<String> {
+    #[must_use]
+    pub fn texts_of(&self, key: &str, node: &Node) -> Vec<String> {
         let list = self.items(key, node).into_iter();
         let texts = list.filter_map(|(path, node)| match &node.kind {
             Kind::Text(text) => Some(text.clone()),
@@ -253,7 +282,8 @@ impl<'n> Table<'n> {
     }
 
     /// The mappings of a list; none when absent.
-    pub(super) fn tables(&self, key: &'static str) -> Vec<Table<'n>> {
+    #[must_use]
+    pub fn tables(&self, key: &'static str) -> Vec<Table<'n>> {
         let node = self.get(key);
         let list = node.map_or_else(Vec::new, |node| self.items(key, node));
         list.into_iter()
@@ -262,13 +292,15 @@ impl<'n> Table<'n> {
     }
 
     /// A mapping inside this one; `None` when absent.
-    pub(super) fn table(&self, key: &'static str) -> Option<Table<'n>> {
+    #[must_use]
+    pub fn table(&self, key: &'static str) -> Option<Table<'n>> {
         let node = self.get(key)?;
         Some(Table::of(self.notes, node, self.key(key)))
     }
 
     /// A mapping of names to texts, in order of name.
-    pub(super) fn text_map(&self, key: &'static str) -> Vec<(String, String)> {
+    #[must_use]
+    pub fn text_map(&self, key: &'static str) -> Vec<(String, String)> {
         let Some(table) = self.table(key) else {
             return Vec::new();
         };
@@ -288,12 +320,13 @@ impl<'n> Table<'n> {
     }
 
     /// A reader of another mapping in the same file.
-    pub(super) fn other(&self, path: String, node: &'n Node) -> Table<'n> {
+    #[must_use]
+    pub fn other(&self, path: String, node: &'n Node) -> Table<'n> {
         Table::of(self.notes, node, path)
     }
 
     /// Notes the keys nobody asked for.
-    pub(super) fn finish(self) {
+    pub fn finish(self) {
         let asked = self.asked.borrow();
         for (key, _) in self.pairs {
             if asked.contains(&key.name.as_str()) {
@@ -311,7 +344,7 @@ impl<'n> Table<'n> {
 }
 
 /// The meaning of a word.
-pub(super) fn choice<T: Copy>(text: &str, choices: &[(&'static str, T)]) -> Result<T, String> {
+pub fn choice<T: Copy>(text: &str, choices: &[(&'static str, T)]) -> Result<T, String> {
     let found = choices.iter().find(|(name, _)| *name == text);
     found.map(|(_, value)| *value).ok_or_else(|| {
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
