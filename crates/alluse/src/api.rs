@@ -13,6 +13,7 @@ pub(crate) mod params;
 pub(crate) mod problem;
 mod prometheus;
 mod quality;
+mod rules;
 mod streams;
 mod targets;
 
@@ -28,7 +29,8 @@ use query::Engine;
 use tokio::sync::{Semaphore, broadcast, watch};
 
 use crate::{
-    config::Config, health::Health, mailbox::Mailbox, measure::Measure, scraping::Scraping,
+    config::Config, health::Health, mailbox::Mailbox, measure::Measure, ruling::Ruling,
+    scraping::Scraping,
     telemetry::Telemetry, ui, view::View,
 };
 
@@ -55,6 +57,7 @@ pub(crate) struct App {
     /// `None` unless the configuration asks for it.
     pub(crate) admin: Option<admin::Admin>,
     pub(crate) scraping: Arc<Scraping>,
+    pub(crate) ruling: Arc<Ruling>,
     /// What senders push, and where it goes.
     pub(crate) doors: ingest::Doors,
     /// Who answers queries whole, when samples are kept elsewhere.
@@ -130,6 +133,8 @@ fn prometheus_routes() -> Router<Arc<App>> {
         .route("/feed", get(feed::stream))
         .route("/streams", get(streams::all))
         .route("/streams/{name}/dead_letters", get(streams::dead_letters))
+        .route("/rules", get(rules::rules))
+        .route("/alerts", get(rules::alerts))
         .route("/targets", get(targets::targets))
         .route("/scrape_pools", get(targets::scrape_pools))
         .route("/export", get(export::json_lines).post(export::json_lines))

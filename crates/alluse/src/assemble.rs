@@ -25,6 +25,7 @@ use crate::{
     mailbox::{Mail, Mailbox},
     measure::Measure,
     pipeline::{Parts, Pipeline},
+    ruling::{self, Ruling},
     scraping::Scraping,
     streams::Streams,
     telemetry::Telemetry,
@@ -162,12 +163,6 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         telemetry: Arc::clone(&telemetry),
         record: crate::driver::Record::default(),
     };
-    let scraping = Scraping::new(
-        config.collect.prometheus_config.clone(),
-        collector.handle(),
-        Arc::clone(&clock),
-        &telemetry.registry,
-    );
     let quality = Arc::clone(collector.handle().quality());
     let receiver = receiver(&config).inspected(Arc::clone(&quality));
     let sink: Arc<dyn SampleSink> = Arc::new(collect::Inspected::new(
@@ -175,6 +170,26 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         quality,
         Arc::clone(&clock),
     ));
+    let ruling = Arc::new(Ruling::new(
+        ruling::Parts {
+            engine: engine.clone(),
+            reader: Arc::clone(&reader),
+            sink: Arc::clone(&sink),
+            clock: Arc::clone(&clock),
+            alerts: alert_sink(&config),
+            query_timeout: config.server.query_timeout,
+            external_url: config.rules.external_url.clone(),
+        },
+        config.rules.loaded.clone(),
+    ));
+    let scraping = Scraping::new(
+        config.collect.prometheus_config.clone(),
+        config.rules.clone(),
+        Arc::clone(&ruling),
+        collector.handle(),
+        Arc::clone(&clock),
+        &telemetry.registry,
+    );
     let doors = Doors(Arc::new(Behind {
         receiver,
         sink,
@@ -204,6 +219,7 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         health,
         collector: collector.handle(),
         scraping: Arc::new(scraping),
+        ruling,
         doors,
         answers: keep.answers(),
         store: keep.here().cloned(),
@@ -222,6 +238,11 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         keep,
         streams,
     })
+}
+
+/// Who is told of alerts: nobody, as long as nothing is configured that could tell people.
+fn alert_sink(_config: &Config) -> Option<Arc<dyn model::AlertSink>> {
+    None
 }
 
 /// The streams of the configuration, if it has any, subscribed to what enters them.

@@ -7,6 +7,7 @@
 pub(crate) mod doors;
 pub(crate) mod duration;
 pub(crate) mod outlet;
+pub(crate) mod rules;
 mod said;
 mod stream;
 
@@ -32,6 +33,7 @@ pub(crate) struct Config {
     pub(crate) capacity: Vec<Capacity>,
     /// What is windowed, joined and reshaped in flight.
     pub(crate) streams: Vec<::stream::StreamSpec>,
+    pub(crate) rules: rules::Rules,
 }
 
 /// Where the server listens and what it accepts.
@@ -341,6 +343,7 @@ fn meant(root: &Section<'_, '_>) -> Config {
         targets: root.sections("target").into_iter().map(target).collect(),
         capacity: capacities(root),
         streams: stream::streams(root),
+        rules: rules::rules(root.section("rules")),
     }
 }
 

@@ -140,6 +140,8 @@ pub(crate) async fn run(
     });
     let streaming = streaming.unwrap_or_else(|| tokio::spawn(std::future::ready(())));
     let collecting = tokio::spawn(collect(collector, sink, stopped.clone()));
+    let ruling = Arc::clone(&app.ruling).run(resolved(stopped.clone()));
+    let ruling = tokio::spawn(ruling);
     let changes = app.feed.clone();
     let watching = tokio::spawn(health::watch(Arc::clone(&app.health), stopped.clone()));
     let serving = serve(listener, app, stopped.clone());
@@ -157,6 +159,7 @@ pub(crate) async fn run(
     // Whoever reads the feed over HTTP has to end, or the API would wait for it.
     changes.close();
     for (name, task) in [
+        ("rules", ruling),
         ("collector", collecting),
         ("streams", streaming),
         ("actuators", actuating),

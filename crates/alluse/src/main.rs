@@ -22,6 +22,7 @@ mod otlp_grpc;
 mod pipeline;
 mod quarantine;
 mod report;
+mod ruling;
 mod scraping;
 mod serve;
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The scrape configuration in use: a `prometheus.yml`, read at the start and again when asked
-//! (SIGHUP, `POST /-/reload`). All or nothing: a file with a mistake changes nothing, and the
+//! The files in use that can change while running: a `prometheus.yml` and rule files, read at the
+//! start and again when asked (SIGHUP, `POST /-/reload`). All or nothing: a mistake in any of them changes nothing, and the
 //! last good one stays in force; how it went is a metric and a line of the log.
 
 use std::{
@@ -14,10 +14,17 @@ use collect::prometheus_config::{self, Note, PrometheusConfig};
 use model::Clock;
 use runtime::metrics::Registry;
 
+use crate::{
+    config::rules::Rules,
+    ruling::{self, Loaded, Ruling},
+};
+
 /// What of a file is in force, and how the last reading of it went.
 #[derive(Debug)]
 pub(crate) struct Scraping {
     path: Option<PathBuf>,
+    rules: Rules,
+    ruling: Arc<Ruling>,
     collector: collect::Handle,
     clock: Arc<dyn Clock>,
     state: Arc<State>,
@@ -44,6 +51,8 @@ pub(crate) enum ReloadError {
 impl Scraping {
     pub(crate) fn new(
         path: Option<PathBuf>,
+        rules: Rules,
+        ruling: Arc<Ruling>,
         collector: collect::Handle,
         clock: Arc<dyn Clock>,
         registry: &Registry,
@@ -54,41 +63,85 @@ impl Scraping {
             reloads: AtomicU64::new(0),
             failures: AtomicU64::new(0),
         });
-        if path.is_some() {
+        if path.is_some() || !rules.files.is_empty() {
             declare(registry, &state);
         }
         Self {
             path,
+            rules,
+            ruling,
             collector,
             clock,
             state,
         }
     }
 
-    /// Reads the file again. Blocks while it does. The number of jobs in force then.
-    pub(crate) fn reload(&self) -> Result<usize, ReloadError> {
-        let path = self.path.as_deref().ok_or(ReloadError::NoFile)?;
+    /// Reads the files again. Blocks while it does.
+    pub(crate) fn reload(&self) -> Result<InForce, ReloadError> {
+        if self.path.is_none() && self.rules.files.is_empty() {
+            return Err(ReloadError::NoFile);
+        }
         self.state.reloads.fetch_add(1, Ordering::Relaxed);
-        match prometheus_config::read_file(path) {
-            Ok(config) => {
-                log(&config);
-                let jobs = config.jobs.len();
-                self.collector.set_jobs(config.jobs);
-                let now_ms = self.clock.wall_ms();
-                self.state.succeeded_ms.store(now_ms, Ordering::Relaxed);
-                self.state.succeeded.store(true, Ordering::Relaxed);
-                tracing::info!(path = %path.display(), jobs, "the scrape configuration was read again");
-                Ok(jobs)
-            }
+        match self.read() {
+            Ok((config, loaded)) => Ok(self.put_in_force(config, loaded)),
             Err(mistakes) => {
                 self.state.failures.fetch_add(1, Ordering::Relaxed);
                 self.state.succeeded.store(false, Ordering::Relaxed);
                 for mistake in &mistakes {
-                    tracing::error!(%mistake, "the scrape configuration is not taken: the last good one stays in force");
+                    tracing::error!(%mistake, "the files are not taken: the last good ones stay in force");
                 }
                 Err(ReloadError::Mistakes(mistakes))
             }
         }
+    }
+
+    /// Both kinds of files, or the mistakes of both.
+    fn read(&self) -> Result<(Option<PrometheusConfig>, Loaded), Vec<Note>> {
+        let config = self.path.as_deref().map(prometheus_config::read_file);
+        let (config, mut mistakes) = match config.transpose() {
+            Ok(config) => (config, Vec::new()),
+            Err(mistakes) => (None, mistakes),
+        };
+        match ruling::load(&self.rules, config.as_ref()) {
+            Ok(loaded) if mistakes.is_empty() => return Ok((config, loaded)),
+            Ok(_) => {}
+            Err(more) => mistakes.extend(more),
+        }
+        Err(mistakes)
+    }
+
+    fn put_in_force(&self, config: Option<PrometheusConfig>, loaded: Loaded) -> InForce {
+        let in_force = InForce {
+            jobs: config.as_ref().map_or(0, |config| config.jobs.len()),
+            groups: loaded.groups.len(),
+        };
+        log_rules(&loaded);
+        if let Some(config) = config {
+            log(&config);
+            self.collector.set_jobs(config.jobs);
+        }
+        self.ruling.replace(loaded);
+        let now_ms = self.clock.wall_ms();
+        self.state.succeeded_ms.store(now_ms, Ordering::Relaxed);
+        self.state.succeeded.store(true, Ordering::Relaxed);
+        let InForce { jobs, groups } = in_force;
+        tracing::info!(jobs, groups, "the configuration files were read again");
+        in_force
+    }
+}
+
+/// What is in force after a reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct InForce {
+    pub(crate) jobs: usize,
+    /// Groups of rules.
+    pub(crate) groups: usize,
+}
+
+/// Notices of rule files go to the log.
+pub(crate) fn log_rules(loaded: &Loaded) {
+    for notice in &loaded.notices {
+        tracing::warn!(%notice, "something odd in a rule file");
     }
 }
 

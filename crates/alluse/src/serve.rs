@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use collect::prometheus_config::{self, Note, Weight};
+use collect::prometheus_config::{self, Note, PrometheusConfig, Weight};
 
 use tokio::{
     io::AsyncReadExt,
@@ -19,6 +19,7 @@ use crate::{
     cli::ServeArgs,
     config::{self, Config},
     lifecycle::{self, SystemClock},
+    ruling,
     scraping::{self, Scraping},
 };
 
@@ -32,7 +33,8 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     if let Some(file) = args.prometheus_config {
         config.collect.prometheus_config = Some(file);
     }
-    read_jobs(&mut config)?;
+    let prometheus = read_jobs(&mut config)?;
+    read_rules(&mut config, prometheus.as_ref())?;
     let assembly =
         assemble(config, Arc::new(SystemClock::new())).map_err(|error| Failure::of(&error))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -109,15 +111,25 @@ pub(crate) fn read(file: Option<&Path>) -> Result<Config, Failure> {
     let mut config = config::read(&name, &text, &environment())
         .map_err(|mistakes| Failure::usage(list(&mistakes)))?;
     config.collect.prometheus_config = beside(file, config.collect.prometheus_config);
+    ruling::beside(file.and_then(Path::parent), &mut config.rules.files);
     Ok(config)
 }
 
 /// Reads the jobs of the Prometheus configuration that is named, if one is.
-pub(crate) fn read_jobs(config: &mut Config) -> Result<(), Failure> {
-    if let Some(file) = &config.collect.prometheus_config {
-        let read = scraping::load(file).map_err(|notes| Failure::usage(list(&notes)))?;
-        config.collect.jobs = read.jobs;
-    }
+pub(crate) fn read_jobs(config: &mut Config) -> Result<Option<PrometheusConfig>, Failure> {
+    let Some(file) = &config.collect.prometheus_config else {
+        return Ok(None);
+    };
+    let read = scraping::load(file).map_err(|notes| Failure::usage(list(&notes)))?;
+    config.collect.jobs.clone_from(&read.jobs);
+    Ok(Some(read))
+}
+
+/// Reads every rule file that is named.
+fn read_rules(config: &mut Config, prometheus: Option<&PrometheusConfig>) -> Result<(), Failure> {
+    let loaded = ruling::load(&config.rules, prometheus);
+    config.rules.loaded = loaded.map_err(|notes| Failure::usage(list(&notes)))?;
+    scraping::log_rules(&config.rules.loaded);
     Ok(())
 }
 
@@ -188,9 +200,14 @@ fn check_own(file: &Path) -> Result<Vec<Said>, Failure> {
                 is_mistake: true,
             })
             .collect()),
-        Ok(config) => {
+        Ok(mut config) => {
             let named = beside(Some(file), config.collect.prometheus_config);
-            Ok(named.map_or_else(Vec::new, |file| check_prometheus(&file)))
+            let mut said = named
+                .as_deref()
+                .map_or_else(Vec::new, |file| check_prometheus(file));
+            ruling::beside(file.parent(), &mut config.rules.files);
+            said.extend(check_rules(&config.rules, named.as_deref()));
+            Ok(said)
         }
     }
 }
@@ -200,13 +217,27 @@ fn check_prometheus(file: &Path) -> Vec<Said> {
         Ok(config) => config.notices,
         Err(mistakes) => mistakes,
     };
-    let said = |note: Note| Said {
+    notes.into_iter().map(said_of).collect()
+}
+
+fn said_of(note: Note) -> Said {
+    Said {
         place: format!("{}:{}:{}", note.file, note.at.line, note.at.column),
         is_mistake: note.weight == Weight::Mistake,
         key: note.key,
         message: note.message,
+    }
+}
+
+/// The rule files that a configuration and its `prometheus.yml` name.
+fn check_rules(rules: &config::rules::Rules, prometheus: Option<&Path>) -> Vec<Said> {
+    let read = prometheus.map(prometheus_config::read_file);
+    let prometheus = read.and_then(Result::ok);
+    let notes = match ruling::load(rules, prometheus.as_ref()) {
+        Ok(loaded) => loaded.notices,
+        Err(mistakes) => mistakes,
     };
-    notes.into_iter().map(said).collect()
+    notes.into_iter().map(said_of).collect()
 }
 
 fn as_json(said: &[Said]) -> String {

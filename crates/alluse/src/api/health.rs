@@ -128,6 +128,7 @@ fn shown(seen: &Seen) -> Value {
 async fn metrics(State(app): State<Arc<App>>) -> Response {
     let mut text = app.telemetry.registry.render(Format::Prometheus);
     text.push_str(&crate::telemetry::collector_text(&app.collector));
+    text.push_str(&app.ruling.metrics_text());
     (
         [(header::CONTENT_TYPE, Format::Prometheus.content_type())],
         text,

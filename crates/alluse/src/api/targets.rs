@@ -15,7 +15,7 @@ use collect::{
 use serde_json::{Value, json};
 
 use super::{App, params::Params, prometheus::success};
-use crate::scraping::ReloadError;
+use crate::scraping::{InForce, ReloadError};
 
 /// What Prometheus says of a target that was never scraped.
 const NEVER: &str = "0001-01-01T00:00:00Z";
@@ -128,9 +128,11 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 pub(super) async fn reload(State(app): State<Arc<App>>) -> Response {
     let task = tokio::task::spawn_blocking(move || app.scraping.reload()).await;
     match task {
-        Ok(Ok(jobs)) => format!("{jobs} jobs in force\n").into_response(),
+        Ok(Ok(InForce { jobs, groups })) => {
+            format!("{jobs} jobs in force\n{groups} groups of rules in force\n").into_response()
+        }
         Ok(Err(ReloadError::NoFile)) => {
-            let what = "no scrape configuration: start with --prometheus-config FILE\n";
+            let what = "no scrape configuration: start with --prometheus-config FILE, or name rule files\n";
             (StatusCode::NOT_FOUND, what).into_response()
         }
         Ok(Err(ReloadError::Mistakes(mistakes))) => {
