@@ -68,6 +68,16 @@ impl Client {
             .await
     }
 
+    /// A request of any method, without a body, with these headers.
+    pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Reply {
+        let method = method.parse().expect("a method");
+        let mut request = self.client.request(method, self.at(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.sent(request).await
+    }
+
     /// A request with a JSON body.
     pub async fn json(&self, method: &str, path: &str, body: &Value) -> Reply {
         let method = method.parse().expect("a method");
@@ -122,7 +132,8 @@ async fn reply(request: reqwest::RequestBuilder) -> reqwest::Result<Reply> {
 }
 
 /// Percent-encoding of everything but letters and digits.
-fn encoded(text: &str) -> String {
+#[must_use]
+pub fn encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),

@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod offered;
 pub mod proc;
 pub mod program;
+pub mod prometheus;
 pub mod proxy;
 pub mod pushed;
 pub mod server;

@@ -110,7 +110,10 @@ async fn a_full_disk_stops_ingest_with_a_clear_state_and_space_resumes_it() {
     })
     .await;
     assert!(full.contains("disk_full"), "{full}");
-    assert_eq!(server.look("status").await["store"], "disk_full");
+    wait::until("the status to say so", async || {
+        (server.look("status").await["store"] == "disk_full").then_some(())
+    })
+    .await;
     blamed(&server).await;
     let metrics = server.http.get("/metrics").await.text;
     assert!(
@@ -131,7 +134,10 @@ async fn a_full_disk_stops_ingest_with_a_clear_state_and_space_resumes_it() {
         (ready && more).then_some(())
     })
     .await;
-    assert_eq!(server.look("status").await["store"], "healthy");
+    wait::until("the status to say so", async || {
+        (server.look("status").await["store"] == "healthy").then_some(())
+    })
+    .await;
     for name in ["disk", "store", "collector"] {
         wait::until("health to come back", async || {
             (subsystem(&server, name).await["status"] != "unhealthy").then_some(())

@@ -11,11 +11,14 @@ mod bombs;
 mod cli;
 mod crash;
 mod demo;
+mod differential;
 mod disk;
 mod doors;
 mod encrypted;
 mod explosion;
+
 mod full;
+
 mod keep;
 mod kills;
 mod peers;

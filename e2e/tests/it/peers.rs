@@ -1,38 +1,12 @@
 //! Real peers: Prometheus scrapes us and remote-writes to us; OpenTelemetry's Python SDK exports
 //! to us over HTTP and gRPC. Each test skips itself, saying so, where its peer cannot be had.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+use std::path::{Path, PathBuf};
 
-use e2e::{server::Server, wait};
-use tokio::process::{Child, Command};
+use e2e::{prometheus::Prometheus, server::Server, wait};
+use tokio::process::Command;
 
 const QUIET: &str = "[collect]\nhost = \"off\"\n";
-
-/// Debian's Prometheus with a configuration, ended when dropped; `None` where it is not installed.
-fn prometheus(folder: &Path, config: &str) -> Option<Child> {
-    let file = folder.join("peer.yml");
-    std::fs::write(&file, config).unwrap();
-    // It does not say which port it took: one that is free now.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let listen = free.local_addr().unwrap();
-    drop(free);
-    let log = std::fs::File::create(folder.join("peer.log")).unwrap();
-    Command::new("prometheus")
-        .arg(format!("--config.file={}", file.display()))
-        .arg(format!(
-            "--storage.tsdb.path={}",
-            folder.join("peer").display()
-        ))
-        .arg(format!("--web.listen-address={listen}"))
-        .stdout(Stdio::null())
-        .stderr(log)
-        .kill_on_drop(true)
-        .spawn()
-        .ok()
-}
 
 #[tokio::test]
 async fn prometheus_scrapes_our_metrics_and_writes_what_it_scraped_to_us() {
@@ -45,8 +19,7 @@ async fn prometheus_scrapes_our_metrics_and_writes_what_it_scraped_to_us() {
          remote_write: [{{url: '{url}/api/v1/write', queue_config: {{batch_send_deadline: 200ms}}}}]\n",
         url.trim_start_matches("http://")
     );
-    let Some(peer) = prometheus(folder.path(), &config) else {
-        println!("skipped: no program `prometheus` (Debian: apt-get install prometheus)");
+    let Some(peer) = Prometheus::start(folder.path(), &config, &[]).await else {
         return;
     };
     // Everything we say is text Prometheus reads, and everything it writes is taken.
