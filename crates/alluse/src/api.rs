@@ -1,20 +1,26 @@
 //! The HTTP API: the route table, and what its handlers share.
 
 pub(crate) mod admin;
+mod compress;
 pub(crate) mod control;
 pub(crate) mod convert;
 mod exemplars;
 mod export;
+mod federate;
 pub(crate) mod feed;
 mod health;
 pub(crate) mod ingest;
 pub(crate) mod live;
+mod names;
 pub(crate) mod params;
 pub(crate) mod problem;
 mod prometheus;
 mod quality;
+mod remote_read;
 mod rules;
+mod status;
 mod streams;
+mod syntax;
 mod targets;
 
 use std::sync::Arc;
@@ -22,6 +28,9 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::DefaultBodyLimit,
+    http::{Method, StatusCode, Uri},
+    middleware,
+    response::{IntoResponse, Response},
     routing::{get, post, put},
 };
 use model::{Clock, SeriesReader};
@@ -30,8 +39,7 @@ use tokio::sync::{Semaphore, broadcast, watch};
 
 use crate::{
     config::Config, health::Health, mailbox::Mailbox, measure::Measure, ruling::Ruling,
-    scraping::Scraping,
-    telemetry::Telemetry, ui, view::View,
+    scraping::Scraping, telemetry::Telemetry, ui, view::View,
 };
 
 /// What the handlers share.
@@ -106,10 +114,33 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(health::routes())
         .merge(ingest::routes())
         .route("/", get(ui::index))
+        .route("/graph", get(ui::graph))
+        .route("/query", get(ui::graph))
         .route("/favicon.svg", get(ui::icon))
         .route("/assets/{*path}", get(ui::asset))
+        .route("/federate", get(federate::federate))
+        .fallback(unknown)
+        .method_not_allowed_fallback(not_allowed)
         .layer(body_limit)
+        .layer(middleware::from_fn(compress::gzip))
         .with_state(app)
+}
+
+/// Nothing of that name, in Prometheus's words.
+async fn unknown(method: Method, uri: Uri) -> Response {
+    if method == Method::OPTIONS && uri.path().starts_with("/api/v1/") {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    (StatusCode::NOT_FOUND, "404 page not found\n").into_response()
+}
+
+/// Something of that name, but not for this method. `OPTIONS` is answered as Prometheus answers
+/// it, without leave for pages of other origins.
+async fn not_allowed(method: Method) -> Response {
+    if method == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n").into_response()
 }
 
 fn prometheus_routes() -> Router<Arc<App>> {
@@ -119,13 +150,10 @@ fn prometheus_routes() -> Router<Arc<App>> {
             "/query_range",
             get(prometheus::range).post(prometheus::range),
         )
-        .route(
-            "/labels",
-            get(prometheus::label_names).post(prometheus::label_names),
-        )
-        .route("/label/{name}/values", get(prometheus::label_values))
-        .route("/series", get(prometheus::series).post(prometheus::series))
-        .route("/metadata", get(prometheus::metadata))
+        .route("/labels", get(names::label_names).post(names::label_names))
+        .route("/label/{name}/values", get(names::label_values))
+        .route("/series", get(names::series).post(names::series))
+        .route("/metadata", get(names::metadata))
         .route(
             "/query_exemplars",
             get(exemplars::query).post(exemplars::query),
@@ -140,15 +168,25 @@ fn prometheus_routes() -> Router<Arc<App>> {
         .route("/export", get(export::json_lines).post(export::json_lines))
         .route(
             "/format_query",
-            get(prometheus::format_query).post(prometheus::format_query),
+            get(syntax::format_query).post(syntax::format_query),
         )
+        .route(
+            "/parse_query",
+            get(syntax::parse_query).post(syntax::parse_query),
+        )
+        .route("/read", post(remote_read::read))
+        .route("/targets/metadata", get(names::target_metadata))
         .route(
             "/quarantine",
             get(quality::quarantine).post(quality::quarantine),
         )
         .route("/health", get(health::subsystems))
         .route("/status/tsdb", get(quality::tsdb))
-        .route("/status/buildinfo", get(prometheus::build_info))
+        .route("/status/buildinfo", get(status::build_info))
+        .route("/status/runtimeinfo", get(status::runtime_info))
+        .route("/status/flags", get(status::flags))
+        .route("/status/config", get(status::config))
+        .route("/status/walreplay", get(status::wal_replay))
 }
 
 fn loop_routes() -> Router<Arc<App>> {

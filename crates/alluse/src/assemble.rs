@@ -26,7 +26,7 @@ use crate::{
     measure::Measure,
     pipeline::{Parts, Pipeline},
     ruling::{self, Ruling},
-    scraping::Scraping,
+    scraping::{Scraping, Shown},
     streams::Streams,
     telemetry::Telemetry,
     tuner::Tuner,
@@ -184,6 +184,10 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
     ));
     let scraping = Scraping::new(
         config.collect.prometheus_config.clone(),
+        Shown {
+            jobs: config.collect.jobs.clone(),
+            external_labels: config.collect.external_labels.clone(),
+        },
         config.rules.clone(),
         Arc::clone(&ruling),
         collector.handle(),

@@ -119,6 +119,8 @@ pub(crate) struct Collect {
     pub(crate) triggers: Vec<collect::TriggerConfig>,
     /// Its jobs, once it is read.
     pub(crate) jobs: Vec<collect::Job>,
+    /// Its external labels, once it is read: put on what other servers read from this one.
+    pub(crate) external_labels: std::collections::BTreeMap<String, String>,
 }
 
 /// One endpoint scraped for metrics.
@@ -547,6 +549,7 @@ fn collect(said: Section<'_, '_>) -> Collect {
             .map(doors::trigger)
             .collect(),
         jobs: Vec::new(),
+        external_labels: std::collections::BTreeMap::new(),
     };
     said.finish();
     collect

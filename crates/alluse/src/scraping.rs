@@ -3,14 +3,18 @@
 //! last good one stays in force; how it went is a metric and a line of the log.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
 };
 
-use collect::prometheus_config::{self, Note, PrometheusConfig};
+use collect::{
+    Job,
+    prometheus_config::{self, Note, PrometheusConfig},
+};
 use model::Clock;
 use runtime::metrics::Registry;
 
@@ -28,6 +32,14 @@ pub(crate) struct Scraping {
     collector: collect::Handle,
     clock: Arc<dyn Clock>,
     state: Arc<State>,
+    shown: Mutex<Shown>,
+}
+
+/// What of the `prometheus.yml` in force others ask for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Shown {
+    pub(crate) jobs: Vec<Job>,
+    pub(crate) external_labels: BTreeMap<String, String>,
 }
 
 /// How reloads went, for `/metrics`.
@@ -51,6 +63,7 @@ pub(crate) enum ReloadError {
 impl Scraping {
     pub(crate) fn new(
         path: Option<PathBuf>,
+        shown: Shown,
         rules: Rules,
         ruling: Arc<Ruling>,
         collector: collect::Handle,
@@ -73,7 +86,31 @@ impl Scraping {
             collector,
             clock,
             state,
+            shown: Mutex::new(shown),
         }
+    }
+
+    /// The jobs in force.
+    pub(crate) fn jobs(&self) -> Vec<Job> {
+        self.shown().jobs.clone()
+    }
+
+    /// Labels for whoever this server reports to.
+    pub(crate) fn external_labels(&self) -> BTreeMap<String, String> {
+        self.shown().external_labels.clone()
+    }
+
+    /// Whether the last reading succeeded, and when the last good one was, ms.
+    pub(crate) fn last_reading(&self) -> (bool, i64) {
+        let state = &self.state;
+        (
+            state.succeeded.load(Ordering::Relaxed),
+            state.succeeded_ms.load(Ordering::Relaxed),
+        )
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the files again. Blocks while it does.
@@ -118,6 +155,10 @@ impl Scraping {
         log_rules(&loaded);
         if let Some(config) = config {
             log(&config);
+            *self.shown() = Shown {
+                jobs: config.jobs.clone(),
+                external_labels: config.external_labels.iter().cloned().collect(),
+            };
             self.collector.set_jobs(config.jobs);
         }
         self.ruling.replace(loaded);

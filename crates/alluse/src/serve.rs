@@ -122,6 +122,7 @@ pub(crate) fn read_jobs(config: &mut Config) -> Result<Option<PrometheusConfig>,
     };
     let read = scraping::load(file).map_err(|notes| Failure::usage(list(&notes)))?;
     config.collect.jobs.clone_from(&read.jobs);
+    config.collect.external_labels = read.external_labels.iter().cloned().collect();
     Ok(Some(read))
 }
 

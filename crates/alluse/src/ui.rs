@@ -4,8 +4,10 @@
 use axum::{
     extract::Path,
     http::{StatusCode, header},
-    response::{Html, IntoResponse, Response},
+    response::{Html, IntoResponse, Redirect, Response},
 };
+
+use crate::api::params::Params;
 
 /// One embedded file.
 struct File {
@@ -29,6 +31,23 @@ pub(crate) async fn index() -> Response {
     match find("index.html") {
         Some(file) => reply(file),
         None => (StatusCode::NOT_FOUND, Html(ABSENT)).into_response(),
+    }
+}
+
+/// `GET /graph?g0.expr=`, `GET /query?g0.expr=`: where links of Prometheus's alerts and of other
+/// programs lead, sent on to the page that shows such an expression.
+pub(crate) async fn graph(params: Params) -> Redirect {
+    let expression = params.get("g0.expr").unwrap_or_default();
+    let encoded: String = expression.bytes().map(encoded).collect();
+    Redirect::to(&format!("/#/explore?expr={encoded}"))
+}
+
+/// A byte as it stands in an address.
+fn encoded(byte: u8) -> String {
+    if byte.is_ascii_alphanumeric() {
+        char::from(byte).to_string()
+    } else {
+        format!("%{byte:02X}")
     }
 }
 

@@ -10,7 +10,7 @@
 //! demands, took it for 1.0 and stored nothing: it gets 1.0 from then on.
 
 mod message;
-mod protobuf;
+pub mod protobuf;
 
 use std::{
     collections::BTreeMap,
@@ -29,7 +29,7 @@ use model::Batch;
 use thiserror::Error;
 use tokio::task::JoinSet;
 
-pub use message::{Count, Protocol};
+pub use message::{Count, Protocol, label, write_histogram};
 
 use crate::{
     peer::{Peer, PeerError, Reply, chain},
@@ -438,6 +438,12 @@ pub fn uncompressed(batch: &Batch, protocol: Protocol) -> Vec<u8> {
         .flatten()
         .flat_map(|message| message.plain(protocol))
         .collect()
+}
+
+/// A message as a block of snappy.
+#[must_use]
+pub fn snappy(plain: &[u8]) -> Vec<u8> {
+    message::snappy(plain)
 }
 
 /// The bodies a batch makes, compressed, without sending them.

@@ -172,7 +172,11 @@ pub(crate) fn check_manifest(bytes: &[u8], on_disk: &BTreeSet<u64>, checked: &mu
         checked.fault(manifest::NAME, 0, what, Some(loss));
     }
     for extra in on_disk.difference(&contents.parts).map(number) {
-        checked.note(&extra, 0, "not named in the manifest: what an unfinished step left, or used all the same");
+        checked.note(
+            &extra,
+            0,
+            "not named in the manifest: what an unfinished step left, or used all the same",
+        );
     }
 }
 

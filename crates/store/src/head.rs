@@ -18,6 +18,7 @@ use crate::{
     chunk::{Chunk, Effort, compress, pieces, xor::OpenChunk},
     columns::Columns,
     sealed::Sealed,
+    stats::HeadExtent,
 };
 
 /// Series a block; a power of two.
@@ -157,6 +158,17 @@ impl SeriesData {
             runs.push(run);
         }
         runs.push(late.buffer.clone());
+    }
+
+    /// Runs of samples that are compressed together.
+    fn chunks(&self) -> u64 {
+        let past = self.past.as_ref().map_or(0, |past| {
+            let late = past.late.as_ref().map_or(0, |late| {
+                late.sealed.len() + usize::from(late.buffer.len() > 0)
+            });
+            past.sealed.runs() + late
+        });
+        (usize::from(self.open.count() > 0) + past) as u64
     }
 
     /// Memory held beyond the struct itself, bytes.
@@ -330,6 +342,22 @@ impl Head {
             wal_floor,
             samples,
         }
+    }
+
+    /// Chunks, and the times of the first and the last sample; walks all series.
+    pub(crate) fn extent(&self) -> HeadExtent {
+        let mut extent = HeadExtent::default();
+        for block in read(&self.blocks).iter() {
+            for data in &lock(block).series {
+                let Some((first, last)) = data.span_ms() else {
+                    continue;
+                };
+                extent.chunks += data.chunks();
+                let (from, to) = extent.span_ms.unwrap_or((first, last));
+                extent.span_ms = Some((from.min(first), to.max(last)));
+            }
+        }
+        extent
     }
 
     /// Memory held by samples, bytes; walks all series.

@@ -76,7 +76,7 @@ pub use feed::{Delivery, Feed, FeedLimits, FeedStats, NotAPosition, Position, Su
 pub use limits::{Cardinality, SeriesLimit};
 pub use read_only::ReadOnlyDisk;
 pub use repair::{Action, Repaired, repair};
-pub use stats::{State, Stats};
+pub use stats::{HeadExtent, State, Stats};
 pub use store::{MaintainError, OpenError, Store};
 pub use summary::Summary;
 pub use survey::{Day, Metric, Survey, survey};

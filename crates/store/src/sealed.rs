@@ -22,6 +22,19 @@ impl Sealed {
         self.bytes.capacity()
     }
 
+    /// How many runs there are.
+    pub(crate) fn runs(&self) -> usize {
+        let mut reader = Reader::new(&self.bytes);
+        let (mut runs, mut nothing) = (0, Columns::default());
+        while !reader.is_empty() {
+            // No time lies in this range: every run is passed over.
+            read_run(&mut reader, i64::MAX, i64::MIN, &mut nothing)
+                .expect("a run in memory reads back what was compressed");
+            runs += 1;
+        }
+        runs
+    }
+
     /// Compresses a run; there is at least one sample, and times rise.
     pub(crate) fn push(&mut self, times: &[i64], values: &[f64]) {
         let chunk = Chunk::floats(times, values, Effort::Light);

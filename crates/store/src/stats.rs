@@ -14,6 +14,15 @@ pub enum State {
     Failed,
 }
 
+/// How far the samples in memory reach.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HeadExtent {
+    /// Runs of samples that are compressed together.
+    pub chunks: u64,
+    /// Times of the first and the last sample, ms; `None` while there is none.
+    pub span_ms: Option<(i64, i64)>,
+}
+
 /// Counters since the store was opened, and sizes now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stats {

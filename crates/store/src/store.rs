@@ -37,7 +37,7 @@ use crate::{
     recover::{Found, NoFile, Replay, cannot, unless_full},
     registry::Registry,
     rollup::before,
-    stats::{Counters, State, Stats, count},
+    stats::{Counters, HeadExtent, State, Stats, count},
     summary::Summary,
     sync::GroupCommit,
     tombstones::Tombstones,
@@ -327,6 +327,11 @@ impl Store {
     pub fn newest_ms(&self) -> Option<i64> {
         let newest = self.core.newest_ms.load(Relaxed);
         (newest != i64::MIN).then_some(newest)
+    }
+
+    /// How far the samples in memory reach; walks all series.
+    pub fn head_extent(&self) -> HeadExtent {
+        self.core.head.extent()
     }
 
     /// Memory held by samples of the head, bytes; walks all series.

@@ -3,11 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Json,
-    extract::State,
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, response::Response};
 use model::{Exemplar, Matcher};
 use serde_json::{Value, json};
 
@@ -17,9 +13,9 @@ pub(super) async fn query(
     State(app): State<Arc<App>>,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let any_of = selectors(params.required("query")?)?;
-    let from_ms = params.time_ms("start")?.unwrap_or(i64::MIN);
-    let to_ms = params.time_ms("end")?.unwrap_or(i64::MAX);
+    let any_of = selectors(params.get("query").unwrap_or_default())?;
+    let from_ms = params.moment_ms("start")?.unwrap_or(i64::MIN);
+    let to_ms = params.moment_ms("end")?.unwrap_or(i64::MAX);
     if to_ms < from_ms {
         return Err(ApiError::bad(
             "invalid parameter \"end\": end timestamp must not be before start timestamp",
@@ -28,7 +24,7 @@ pub(super) async fn query(
     let read = move || app.reader.exemplars(&any_of, from_ms, to_ms);
     let found = tokio::task::spawn_blocking(read).await;
     let found = found.map_err(|e| ApiError::internal(format!("the look-up failed: {e}")))??;
-    Ok(Json(json!({ "status": "success", "data": data(&found) })).into_response())
+    Ok(super::prometheus::success(data(&found)))
 }
 
 /// The matchers of every selector in an expression.

@@ -88,11 +88,6 @@ impl Params {
             .map(|(_, v)| v.as_str())
     }
 
-    pub(crate) fn required(&self, key: &str) -> Result<&str, ApiError> {
-        let value = self.get(key).filter(|v| !v.is_empty());
-        value.ok_or_else(|| ApiError::bad(format!("invalid parameter {key:?}: it is missing")))
-    }
-
     /// A time, ms: RFC 3339 or seconds since the Unix epoch.
     pub(crate) fn time_ms(&self, key: &str) -> Result<Option<i64>, ApiError> {
         let Some(text) = self.get(key).filter(|v| !v.is_empty()) else {
@@ -103,6 +98,43 @@ impl Params {
             ApiError::bad(format!("invalid parameter {key:?}: {message}"))
         })?;
         Ok(Some(ms))
+    }
+
+    /// As [`Self::time_ms`], refused in the words Prometheus has for times that may be left out.
+    pub(crate) fn moment_ms(&self, key: &str) -> Result<Option<i64>, ApiError> {
+        let Some(text) = self.get(key).filter(|v| !v.is_empty()) else {
+            return Ok(None);
+        };
+        let ms = time_ms(text).ok_or_else(|| {
+            let message = format!("cannot parse {text:?} to a valid timestamp");
+            ApiError::bad(format!(
+                "invalid parameter {key:?}: Invalid time value for '{key}': {message}"
+            ))
+        })?;
+        Ok(Some(ms))
+    }
+
+    /// A time that has to be given, ms.
+    pub(crate) fn required_time_ms(&self, key: &str) -> Result<i64, ApiError> {
+        self.time_ms(key)?.ok_or_else(|| {
+            let message = "cannot parse \"\" to a valid timestamp";
+            ApiError::bad(format!("invalid parameter {key:?}: {message}"))
+        })
+    }
+
+    /// A span that has to be given, ms.
+    pub(crate) fn required_span_ms(&self, key: &str) -> Result<i64, ApiError> {
+        let number = self.get(key).and_then(|text| text.parse::<f64>().ok());
+        if number.is_some_and(|seconds| seconds <= 0.0) {
+            return Err(ApiError::bad(format!(
+                "invalid parameter {key:?}: zero or negative query resolution step widths are \
+                 not accepted. Try a positive integer"
+            )));
+        }
+        self.span_ms(key)?.ok_or_else(|| {
+            let message = "cannot parse \"\" to a valid duration";
+            ApiError::bad(format!("invalid parameter {key:?}: {message}"))
+        })
     }
 
     /// A time span, ms: seconds, or a duration such as `5m`.
@@ -131,18 +163,20 @@ impl Params {
 
     /// The selectors of `match[]`.
     pub(crate) fn matchers(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
-        self.all("match[]").map(selector).collect()
+        self.all("match[]")
+            .map(|text| selector(text, "match[]"))
+            .collect()
     }
 }
 
 /// The matchers of a plain selector such as `up{job="a"}`.
-pub(crate) fn selector(text: &str) -> Result<Vec<Matcher>, ApiError> {
-    let expression = query::parse(text)
-        .map_err(|e| ApiError::bad(format!("invalid parameter \"match[]\": {e}")))?;
+pub(crate) fn selector(text: &str, key: &str) -> Result<Vec<Matcher>, ApiError> {
+    let expression =
+        query::parse(text).map_err(|e| ApiError::bad(format!("invalid parameter {key:?}: {e}")))?;
     match expression {
         query::ast::Expr::Vector(selector) => Ok(selector.matchers.clone()),
         _ => Err(ApiError::bad(format!(
-            "invalid parameter \"match[]\": {text:?} is not a plain selector of series"
+            "invalid parameter {key:?}: {text:?} is not a plain selector of series"
         ))),
     }
 }

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use query::QueryError;
-use serde_json::json;
+use serde::Serialize;
 use wire::control::Problem;
 
 /// An error in Prometheus's envelope.
@@ -102,10 +102,28 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// Prometheus's envelope of an error, in its order.
+#[derive(Debug, Serialize)]
+struct Envelope<'a> {
+    status: &'static str,
+    #[serde(rename = "errorType")]
+    kind: &'static str,
+    error: &'a str,
+}
+
+impl ApiError {
+    fn envelope(&self) -> Envelope<'_> {
+        Envelope {
+            status: "error",
+            kind: self.kind,
+            error: &self.message,
+        }
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = json!({"status": "error", "errorType": self.kind, "error": self.message});
-        let mut response = (self.status, Json(body)).into_response();
+        let mut response = (self.status, Json(self.envelope())).into_response();
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             let value = header::HeaderValue::from_static(RETRY_AFTER_S);
             response.headers_mut().insert(header::RETRY_AFTER, value);

@@ -1,65 +1,53 @@
-//! Prometheus's HTTP API: queries, and what there is to query.
+//! Prometheus's HTTP API: queries, and the envelope of every answer.
 
 use std::sync::Arc;
 
 use axum::{
-    Json,
-    extract::{Path, State},
+    extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use model::LabelQuery;
-use query::{Answer, Stop};
-use serde_json::json;
+use query::{Answer, Engine, QueryValue, Stop};
 
-use super::{App, params::Params, problem::ApiError};
+use super::{App, names::TRUNCATED, params::Params, problem::ApiError};
 
-/// Version of Prometheus's API this server speaks; Grafana chooses its requests by it.
-const API_LEVEL: &str = "3.0.0";
-
-/// Longest look-back of a request for names and values that gives no start, ms.
-const ALL_TIME_MS: i64 = i64::MAX / 4;
-
-type Reply = Result<Response, ApiError>;
+pub(super) type Reply = Result<Response, ApiError>;
 
 /// `GET|POST /api/v1/query`
 pub(super) async fn instant(State(app): State<Arc<App>>, params: Params) -> Reply {
-    let text = params.required("query")?.to_owned();
+    let text = params.get("query").unwrap_or_default().to_owned();
     if let Some(remote) = &app.answers {
         return forwarded(&app, remote, "query", params).await;
     }
+    let (limit, engine) = (params.limit()?, engine(&app, &params)?);
     let time_ms = params
-        .time_ms("time")?
+        .moment_ms("time")?
         .unwrap_or_else(|| app.clock.wall_ms());
     let answer = evaluate(&app, &params, move |app, stop| {
-        app.engine
-            .instant_until(app.reader.as_ref(), &text, time_ms, stop)
+        engine.instant_until(app.reader.as_ref(), &text, time_ms, stop)
     });
-    Ok(written(&answer.await?))
+    Ok(written(&limited(answer.await?, limit)))
 }
 
 /// `GET|POST /api/v1/query_range`
 pub(super) async fn range(State(app): State<Arc<App>>, params: Params) -> Reply {
-    let text = params.required("query")?.to_owned();
-    params.required("start")?;
-    params.required("end")?;
-    params.required("step")?;
-    if let Some(remote) = &app.answers {
-        return forwarded(&app, remote, "query_range", params).await;
-    }
-    let start_ms = params.time_ms("start")?.unwrap_or_default();
-    let end_ms = params.time_ms("end")?.unwrap_or_default();
-    let step_ms = params.span_ms("step")?.unwrap_or_default();
+    let text = params.get("query").unwrap_or_default().to_owned();
+    let start_ms = params.required_time_ms("start")?;
+    let end_ms = params.required_time_ms("end")?;
     if end_ms < start_ms {
         return Err(ApiError::bad(
             "invalid parameter \"end\": end timestamp must not be before start time",
         ));
     }
+    let step_ms = params.required_span_ms("step")?;
+    if let Some(remote) = &app.answers {
+        return forwarded(&app, remote, "query_range", params).await;
+    }
+    let (limit, engine) = (params.limit()?, engine(&app, &params)?);
     let answer = evaluate(&app, &params, move |app, stop| {
-        app.engine
-            .range_until(app.reader.as_ref(), &text, start_ms, end_ms, step_ms, stop)
+        engine.range_until(app.reader.as_ref(), &text, start_ms, end_ms, step_ms, stop)
     });
-    Ok(written(&answer.await?))
+    Ok(written(&limited(answer.await?, limit)))
 }
 
 /// The answer of the store elsewhere, as it gave it: the query is its to evaluate, whole.
@@ -115,12 +103,38 @@ async fn evaluate(
     Ok(answer?)
 }
 
+/// An answer in the envelope.
 fn written(answer: &Answer) -> Response {
+    let notes = [("warnings", &answer.warnings), ("infos", &answer.infos)];
+    enveloped(
+        |body| query::json::write_data(body, &answer.value),
+        notes.map(|(key, notes)| (key, notes.iter().map(String::as_str).collect::<Vec<_>>())),
+    )
+}
+
+/// Data in the envelope.
+pub(super) fn success(data: impl serde::Serialize) -> Response {
+    success_with(&data, &[])
+}
+
+/// Data with warnings.
+pub(super) fn success_with(data: &impl serde::Serialize, warnings: &[&str]) -> Response {
+    let write = |body: &mut Vec<u8>| {
+        serde_json::to_writer(body, data).expect("data of the API is JSON");
+    };
+    enveloped(write, [("warnings", warnings.to_vec())])
+}
+
+/// `{"status":"success","data":...}` in Prometheus's order, with the notes there are.
+fn enveloped<const N: usize>(
+    write_data: impl FnOnce(&mut Vec<u8>),
+    notes: [(&str, Vec<&str>); N],
+) -> Response {
     let mut body = br#"{"status":"success","data":"#.to_vec();
-    query::json::write_data(&mut body, &answer.value);
-    for (key, notes) in [("warnings", &answer.warnings), ("infos", &answer.infos)] {
+    write_data(&mut body);
+    for (key, notes) in notes {
         if !notes.is_empty() {
-            let list = serde_json::to_string(notes).expect("texts are JSON");
+            let list = serde_json::to_string(&notes).expect("texts are JSON");
             body.extend_from_slice(format!(r#","{key}":{list}"#).as_bytes());
         }
     }
@@ -128,136 +142,31 @@ fn written(answer: &Answer) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-pub(super) fn success(data: impl serde::Serialize) -> Response {
-    Json(json!({"status": "success", "data": data})).into_response()
-}
-
-/// The series a request about names, values or label sets means.
-fn label_query(params: &Params) -> Result<LabelQuery, ApiError> {
-    Ok(LabelQuery {
-        any_of: params.matchers()?,
-        from_ms: params.time_ms("start")?.unwrap_or(-ALL_TIME_MS),
-        to_ms: params.time_ms("end")?.unwrap_or(ALL_TIME_MS),
-        limit: params.limit()?,
-    })
-}
-
-/// Runs a look-up on a thread where it may block.
-async fn look_up<T: serde::Serialize + Send + 'static>(
-    app: Arc<App>,
-    read: impl FnOnce(&App) -> Result<T, model::ReadError> + Send + 'static,
-) -> Reply {
-    let found = tokio::task::spawn_blocking(move || read(&app)).await;
-    let found = found.map_err(|e| ApiError::internal(format!("the look-up failed: {e}")))?;
-    Ok(success(found?))
-}
-
-/// `GET|POST /api/v1/labels`
-pub(super) async fn label_names(State(app): State<Arc<App>>, params: Params) -> Reply {
-    let query = label_query(&params)?;
-    look_up(app, move |app| app.reader.label_names(&query)).await
-}
-
-/// `GET /api/v1/label/{name}/values`
-pub(super) async fn label_values(
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-    params: Params,
-) -> Reply {
-    let name = unescaped(&name);
-    if name.is_empty() {
-        return Err(ApiError::bad("invalid label name: it is empty"));
+/// Leaves at most as many series as the request wants, and says so.
+fn limited(mut answer: Answer, limit: usize) -> Answer {
+    let is_cut = limit > 0
+        && match &mut answer.value {
+            QueryValue::Vector(samples) => cut(samples, limit),
+            QueryValue::Matrix(series) => cut(series, limit),
+            QueryValue::Scalar { .. } | QueryValue::String { .. } => false,
+        };
+    if is_cut {
+        answer.warnings.push(TRUNCATED.to_owned());
     }
-    let query = label_query(&params)?;
-    look_up(app, move |app| app.reader.label_values(&name, &query)).await
+    answer
 }
 
-/// A label name in Prometheus's `U__` form: `_HEX_` stands for a character, `__` for `_`.
-fn unescaped(name: &str) -> String {
-    let Some(mut rest) = name.strip_prefix("U__") else {
-        return name.to_owned();
-    };
-    let mut plain = String::with_capacity(rest.len());
-    while let Some(at) = rest.find('_') {
-        plain.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
-        if let Some(after) = rest.strip_prefix('_') {
-            plain.push('_');
-            rest = after;
-            continue;
-        }
-        let code = rest.split_once('_').and_then(|(hex, after)| {
-            Some((char::from_u32(u32::from_str_radix(hex, 16).ok()?)?, after))
-        });
-        match code {
-            Some((character, after)) => {
-                plain.push(character);
-                rest = after;
-            }
-            None => return name.to_owned(),
-        }
+fn cut<T>(list: &mut Vec<T>, limit: usize) -> bool {
+    let is_longer = list.len() > limit;
+    list.truncate(limit);
+    is_longer
+}
+
+/// The engine, looking as far back as the request says (`lookback_delta`).
+fn engine(app: &App, params: &Params) -> Result<Engine, ApiError> {
+    let mut options = app.engine.options().clone();
+    if let Some(lookback_ms) = params.span_ms("lookback_delta")? {
+        options.lookback_ms = lookback_ms;
     }
-    plain.push_str(rest);
-    plain
-}
-
-/// `GET|POST /api/v1/series`
-pub(super) async fn series(State(app): State<Arc<App>>, params: Params) -> Reply {
-    let query = label_query(&params)?;
-    if query.any_of.is_empty() {
-        return Err(ApiError::bad("no match[] parameter provided"));
-    }
-    look_up(app, move |app| app.reader.series(&query)).await
-}
-
-/// `GET /api/v1/metadata`
-pub(super) async fn metadata(State(app): State<Arc<App>>, params: Params) -> Reply {
-    let family = params.get("metric").map(str::to_owned);
-    let limit = params.limit()?;
-    look_up(app, move |app| {
-        let mut families = std::collections::BTreeMap::<String, Vec<serde_json::Value>>::new();
-        for known in app.reader.metadata(family.as_deref())? {
-            if limit > 0 && families.len() >= limit && !families.contains_key(&known.family) {
-                break;
-            }
-            let entry = json!({"type": known.metric_type, "help": known.help, "unit": known.unit});
-            families.entry(known.family).or_default().push(entry);
-        }
-        Ok(families)
-    })
-    .await
-}
-
-/// `GET|POST /api/v1/format_query`
-pub(super) async fn format_query(params: Params) -> Reply {
-    let expression = query::parse(params.required("query")?)
-        .map_err(|e| ApiError::bad(format!("invalid parameter \"query\": {e}")))?;
-    Ok(success(expression.to_string()))
-}
-
-/// `GET /api/v1/status/buildinfo`
-pub(super) async fn build_info() -> Response {
-    success(json!({
-        "version": API_LEVEL,
-        "revision": "",
-        "branch": "",
-        "buildUser": "",
-        "buildDate": "",
-        "goVersion": "",
-        "application": "alluse",
-        "applicationVersion": env!("CARGO_PKG_VERSION"),
-    }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn escaped_label_names_are_read_as_prometheus_writes_them() {
-        assert_eq!(unescaped("job"), "job");
-        assert_eq!(unescaped("U__http_2e_status"), "http.status");
-        assert_eq!(unescaped("U__a__b"), "a_b");
-        assert_eq!(unescaped("U__bad_zz"), "U__bad_zz");
-    }
+    Ok(Engine::new(options))
 }

@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Json,
-    extract::State,
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, response::Response};
 use collect::{Quarantined, Wanted};
 use serde_json::{Value, json};
 use store::Cardinality;
@@ -39,7 +35,7 @@ pub(super) async fn quarantine(
     };
     let found = app.collector.quality().quarantine().newest(&wanted);
     let data: Vec<Value> = found.iter().map(shown).collect();
-    Ok(Json(json!({ "status": "success", "data": data })).into_response())
+    Ok(super::prometheus::success(data))
 }
 
 fn shown(refused: &Quarantined) -> Value {
@@ -76,17 +72,18 @@ pub(super) async fn tsdb(
     };
     let task = tokio::task::spawn_blocking(move || data(&store, limit)).await;
     let data = task.map_err(|e| ApiError::internal(format!("the look-up failed: {e}")))?;
-    Ok(Json(json!({ "status": "success", "data": data })).into_response())
+    Ok(super::prometheus::success(data))
 }
 
 fn data(store: &store::Store, limit: usize) -> Value {
     let found = store.cardinality(limit);
+    let extent = store.head_extent();
     let head = json!({
         "numSeries": found.series,
         "numLabelPairs": found.label_pairs,
-        "chunkCount": Value::Null,
-        "minTime": Value::Null,
-        "maxTime": store.newest_ms(),
+        "chunkCount": extent.chunks,
+        "minTime": extent.span_ms.map(|(first, _)| first),
+        "maxTime": extent.span_ms.map(|(_, last)| last),
     });
     lists(&found, head)
 }

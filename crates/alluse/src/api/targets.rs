@@ -97,8 +97,13 @@ fn active_target(status: &TargetStatus) -> Value {
     })
 }
 
+/// A duration as Prometheus writes it.
+pub(super) fn duration(duration: std::time::Duration) -> String {
+    duration_text(duration)
+}
+
 /// A time as RFC 3339, in UTC.
-fn rfc3339(ms: i64) -> String {
+pub(super) fn rfc3339(ms: i64) -> String {
     let (days, rest) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
     let (year, month, day) = civil_from_days(days);
     let (hours, minutes) = (rest / 3_600_000, rest / 60_000 % 60);

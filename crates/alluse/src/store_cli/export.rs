@@ -118,7 +118,7 @@ fn selectors(args: &ExportArgs) -> Result<Vec<Vec<Matcher>>, Failure> {
         let all = Matcher::new(model::METRIC_NAME, MatchOp::NotEqual, "");
         return Ok(vec![vec![all.expect("no expression")]]);
     }
-    let parsed = args.select.iter().map(|text| selector(text));
+    let parsed = args.select.iter().map(|text| selector(text, "match[]"));
     parsed
         .collect::<Result<_, _>>()
         .map_err(|error| Failure::usage(format!("alluse: {}", error.message())))

@@ -245,10 +245,7 @@ impl Message {
 
     /// The request's body: the message as a snappy block.
     pub(super) fn body(&self, protocol: Protocol) -> Vec<u8> {
-        let plain = self.plain(protocol);
-        snap::raw::Encoder::new()
-            .compress_vec(&plain)
-            .expect("a message is shorter than snappy's 4 GiB")
+        snappy(&self.plain(protocol))
     }
 
     pub(super) fn plain(&self, protocol: Protocol) -> Vec<u8> {
@@ -386,7 +383,15 @@ fn describe<'a>(out: &mut Vec<u8>, said: Option<&'a Metadata>, symbols: &mut Sym
     });
 }
 
-fn label(out: &mut Vec<u8>, name: &str, value: &str) {
+/// A message as a block of snappy.
+pub(super) fn snappy(plain: &[u8]) -> Vec<u8> {
+    snap::raw::Encoder::new()
+        .compress_vec(plain)
+        .expect("a message is shorter than snappy's 4 GiB")
+}
+
+/// A label as a field 1 of a series.
+pub fn label(out: &mut Vec<u8>, name: &str, value: &str) {
     message(out, 1, |out| {
         bytes(out, 1, name.as_bytes());
         bytes(out, 2, value.as_bytes());
@@ -402,8 +407,9 @@ fn floats(out: &mut Vec<u8>, floats: &[(i64, f64)]) {
     }
 }
 
-/// The fields are the same in both versions. Counts are floats: that is what the model holds.
-fn write_histogram(out: &mut Vec<u8>, time_ms: i64, h: &Histogram) {
+/// The fields of a histogram at a time, ms: the same in both versions, and in remote read. Counts
+/// are floats: that is what the model holds.
+pub fn write_histogram(out: &mut Vec<u8>, time_ms: i64, h: &Histogram) {
     double(out, 2, h.count);
     double(out, 3, h.sum);
     signed(out, 4, i64::from(h.schema));

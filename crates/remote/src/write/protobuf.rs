@@ -1,8 +1,8 @@
-//! The protobuf wire format, written: only what remote write needs. The reading side is
+//! The protobuf wire format, written: only what remote write and remote read need. The reading side is
 //! `collect`'s. Spec: <https://protobuf.dev/programming-guides/encoding/>.
 
 /// A number in base 128, low group first.
-pub(super) fn varint(out: &mut Vec<u8>, mut value: u64) {
+pub fn varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -19,7 +19,7 @@ fn key(out: &mut Vec<u8>, field: u32, wire_type: u32) {
 }
 
 /// A field of an unsigned or `int64` number; zero is left out, as proto3 does.
-pub(super) fn number(out: &mut Vec<u8>, field: u32, value: u64) {
+pub fn number(out: &mut Vec<u8>, field: u32, value: u64) {
     if value != 0 {
         key(out, field, 0);
         varint(out, value);
@@ -27,25 +27,25 @@ pub(super) fn number(out: &mut Vec<u8>, field: u32, value: u64) {
 }
 
 /// A field of an `sint32` or `sint64`.
-pub(super) fn signed(out: &mut Vec<u8>, field: u32, value: i64) {
+pub fn signed(out: &mut Vec<u8>, field: u32, value: i64) {
     number(out, field, zigzag(value));
 }
 
 /// A field of a `double`, its bits kept. Written even when zero: -0.0 is not 0.0.
-pub(super) fn double(out: &mut Vec<u8>, field: u32, value: f64) {
+pub fn double(out: &mut Vec<u8>, field: u32, value: f64) {
     key(out, field, 1);
     out.extend_from_slice(&value.to_bits().to_le_bytes());
 }
 
 /// A field of bytes or text.
-pub(super) fn bytes(out: &mut Vec<u8>, field: u32, value: &[u8]) {
+pub fn bytes(out: &mut Vec<u8>, field: u32, value: &[u8]) {
     key(out, field, 2);
     varint(out, value.len() as u64);
     out.extend_from_slice(value);
 }
 
 /// A field that holds a message, built in place: its length is written before it afterwards.
-pub(super) fn message(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<u8>)) {
+pub fn message(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<u8>)) {
     key(out, field, 2);
     let start = out.len();
     out.push(0);
@@ -61,7 +61,7 @@ pub(super) fn message(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec
 }
 
 /// A packed field of doubles; left out when empty.
-pub(super) fn doubles(out: &mut Vec<u8>, field: u32, values: &[f64]) {
+pub fn doubles(out: &mut Vec<u8>, field: u32, values: &[f64]) {
     if values.is_empty() {
         return;
     }
