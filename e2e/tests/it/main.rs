@@ -16,9 +16,9 @@ mod disk;
 mod doors;
 mod encrypted;
 mod explosion;
-
+mod federation;
 mod full;
-
+mod grafana;
 mod keep;
 mod kills;
 mod peers;
