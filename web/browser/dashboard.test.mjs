@@ -257,7 +257,7 @@ test("nothing serious is wrong for people who use other means", async () => {
     const open = await browser.newContext({ bypassCSP: true, colorScheme, viewport: { width: 1280, height: 900 } });
     open.setDefaultTimeout(PATIENCE);
     const checked = await open.newPage();
-    for (const [path, ready] of [["overview", "canvas"], ["tuning", "tr[data-knob]"], ["findings", ".page-findings"], ["explore?expr=up", "table.values"]]) {
+    for (const [path, ready] of [["overview", "canvas"], ["tuning", "tr[data-knob]"], ["findings", ".page-findings"], ["health", ".page-health table"], ["explore?expr=up", "table.values"]]) {
       await checked.goto(`${demo.url}/#/${path}`);
       await checked.locator(ready).first().waitFor();
       await checked.evaluate(axe);
@@ -273,7 +273,7 @@ test("nothing serious is wrong for people who use other means", async () => {
 
 test("pages fit a small phone", async () => {
   await page.setViewportSize({ width: 360, height: 740 });
-  for (const path of ["overview", "tuning", "findings", "explore?expr=up"]) {
+  for (const path of ["overview", "tuning", "findings", "health", "explore?expr=up"]) {
     await page.goto(`${demo.url}/#/${path}`);
     await page.locator("main h2, main input").first().waitFor();
     const wide = await page.evaluate(() => {

@@ -5,13 +5,14 @@ import { KEYS, helpOpen } from "./keys";
 import { connection } from "./live";
 import { Explore } from "./pages/explore";
 import { Findings } from "./pages/findings";
+import { Health } from "./pages/health";
 import { Overview } from "./pages/overview";
 import { Tuning } from "./pages/tuning";
 import { PAGES, type Page, link, route } from "./route";
 import { frozen, status, trouble } from "./state";
 import { type Choice, choice, choose } from "./theme";
 
-const TITLES: Record<Page, string> = { overview: "Overview", explore: "Explore", tuning: "Tuning", findings: "Findings" };
+const TITLES: Record<Page, string> = { overview: "Overview", explore: "Explore", tuning: "Tuning", findings: "Findings", health: "Health" };
 
 export function App() {
   const { page, params } = route.value;
@@ -37,6 +38,7 @@ export function App() {
         {page === "explore" && <Explore />}
         {page === "tuning" && <Tuning />}
         {page === "findings" && <Findings />}
+        {page === "health" && <Health />}
       </main>
       <Help />
     </>

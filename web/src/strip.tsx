@@ -16,7 +16,7 @@ export function StatusStrip() {
       <Fact name="Red button" tone={now.red_button ? "bad" : undefined}>
         <a href={link("tuning")}>{now.red_button ? "pressed" : "not pressed"}</a>
       </Fact>
-      <Fact name="Store" tone={now.store === "healthy" ? "good" : "bad"}>{words(now.store)}</Fact>
+      <Fact name="Store" tone={now.store === "healthy" ? "good" : "bad"}><a href={link("health")}>{words(now.store)}</a></Fact>
       <Fact name="Series">{grouped(now.series)}</Fact>
       <Fact name="Samples">{count(now.samples)}</Fact>
       <Fact name="Trial">
