@@ -1,6 +1,8 @@
 //! Benchmarks by name. Each is a program that prints its own figures; none asserts a time.
 //! Results of one run are kept in `docs/benchmarks.md`.
 
+mod query;
+mod side_by_side;
 mod store;
 
 use crate::step::{Steps, cargo};
@@ -38,6 +40,11 @@ const BENCHES: &[Bench] = &[
     },
     Bench {
         name: "query",
+        measures: "ours, VictoriaMetrics and Prometheus: CPU of queries, hostile queries, memory",
+        program: Program::Here(query::run),
+    },
+    Bench {
+        name: "point",
         measures: "p50 and p99 of a point query through HTTP",
         program: Program::Example(OUTSIDE, "measure", &["query"]),
     },

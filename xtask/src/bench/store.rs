@@ -1,10 +1,5 @@
 //! `cargo xtask bench store`: our server and its peers, the same work in the same run.
-//!
-//! Prometheus and VictoriaMetrics come from Debian's packages; what is not installed is left out,
-//! and said so. Each server runs with its own defaults in a folder of its own on a free port, gets
-//! the same requests one after the other, and is judged by the CPU time of its process: wall time
-//! on a shared machine says how busy the neighbours were. The order of the servers changes from
-//! round to round, and the median of the rounds counts.
+//! How servers are compared: [`side_by_side`](super::side_by_side).
 //!
 //! | figure | what is done |
 //! |---|---|
@@ -13,24 +8,19 @@
 //! | `query` | an instant query of one series, other hosts in turn, on one kept-alive connection |
 //! | `size` | bytes a sample, data and index, once memory is on disk and merged: the 15 s mix of the ingest figure, and a recording of node_exporter at 1 s |
 
-mod figures;
-mod http;
-mod peer;
-mod process;
 mod recording;
-mod wire;
-mod workload;
 
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
-use self::{
+use super::side_by_side::{
+    Servers,
     figures::{Figure, Figures},
     peer::{Kind, Peer},
     workload::{Load, Shape},
 };
-use crate::step::{Steps, cargo, target};
+use crate::step::{Steps, cargo};
 
 /// Compare the server with Prometheus and VictoriaMetrics: CPU, memory, bytes on disk.
 #[derive(Debug, Parser)]
@@ -102,35 +92,14 @@ pub(super) fn run(steps: &Steps, arguments: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-/// Which servers there are and where they may live.
+/// The comparison.
 struct Bench {
-    kinds: Vec<Kind>,
-    alluse: PathBuf,
-    folder: tempfile::TempDir,
+    servers: Servers,
 }
 
 impl Bench {
     fn new(steps: &Steps, options: &Options) -> Result<Self, String> {
-        let wanted = if options.peers.is_empty() {
-            Kind::value_variants()
-        } else {
-            options.peers.as_slice()
-        };
-        let (kinds, missing): (Vec<Kind>, Vec<Kind>) =
-            wanted.iter().partition(|kind| kind.is_installed());
-        for kind in missing {
-            eprintln!(
-                "  {} is not installed and is left out: apt-get install {}",
-                kind.name(),
-                kind.package()
-            );
-        }
-        if options.alluse.is_none() {
-            steps.run(
-                "build (release)",
-                cargo(["build", "--release", "-p", "alluse"]),
-            )?;
-        }
+        let servers = Servers::new(steps, &options.peers, options.alluse.clone())?;
         if options.wants(Part::Size) {
             let build = [
                 "build",
@@ -143,30 +112,7 @@ impl Bench {
             ];
             steps.run("build the merge tool (release)", cargo(build))?;
         }
-        Ok(Self {
-            kinds,
-            alluse: options
-                .alluse
-                .clone()
-                .unwrap_or_else(|| target().join("release/alluse")),
-            folder: tempfile::tempdir().map_err(|e| format!("a folder for the servers: {e}"))?,
-        })
-    }
-
-    fn start(&self, kind: Kind) -> Result<Peer, String> {
-        Peer::start(kind, &self.alluse, self.folder.path())
-    }
-
-    /// The kinds in another order each round.
-    fn in_turn(&self, round: u32) -> impl Iterator<Item = Kind> {
-        let first = round as usize % self.kinds.len().max(1);
-        let (before, after) = self.kinds.split_at(first);
-        after
-            .iter()
-            .chain(before)
-            .copied()
-            .collect::<Vec<_>>()
-            .into_iter()
+        Ok(Self { servers })
     }
 
     /// 10,000 series: ingest, point queries on what came in, bytes a sample of it.
@@ -179,8 +125,8 @@ impl Bench {
         };
         for round in 0..rounds {
             let mut running = Vec::new();
-            for kind in self.in_turn(round) {
-                let peer = self.start(kind)?;
+            for kind in self.servers.in_turn(round) {
+                let peer = self.servers.start(kind)?;
                 let took = peer.take(&load)?;
                 if options.wants(Part::Ingest) {
                     took.record("10 k series", &load, kind, figures);
@@ -206,8 +152,8 @@ impl Bench {
     fn large(&self, options: &Options, figures: &mut Figures) -> Result<(), String> {
         let load = Load::new(options.shape(Shape::LARGE));
         for round in 0..options.rounds() {
-            for kind in self.in_turn(round) {
-                let peer = self.start(kind)?;
+            for kind in self.servers.in_turn(round) {
+                let peer = self.servers.start(kind)?;
                 let took = peer.take(&load)?;
                 if options.wants(Part::Ingest) {
                     took.record("200 k series", &load, kind, figures);
@@ -227,8 +173,8 @@ impl Bench {
                 eprintln!("  no recording beside the repository: its figure is left out");
                 return Ok(());
             };
-            for kind in &self.kinds {
-                let peer = self.start(*kind)?;
+            for kind in &self.servers.kinds {
+                let peer = self.servers.start(*kind)?;
                 peer.take(&load)?;
                 size(times.name(), peer, load.samples(), figures)?;
             }

@@ -8,7 +8,7 @@ use std::{
 
 use flate2::read::GzDecoder;
 
-use super::{
+use crate::bench::side_by_side::{
     wire::{self, Writer},
     workload::Load,
 };

@@ -8,7 +8,7 @@ use super::peer::Kind;
 
 /// What was measured; in the order of the table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Figure {
+pub(in crate::bench) enum Figure {
     /// Million samples a CPU second of the server, of a load.
     Ingest(String),
     /// Most memory resident during a load, MiB.
@@ -17,6 +17,14 @@ pub(super) enum Figure {
     SeriesBytes,
     /// CPU milliseconds of a point query.
     QueryMs,
+    /// CPU milliseconds of a query, by its place in the table and what it is.
+    Asked(usize, &'static str),
+    /// Most memory resident while those were asked, MiB.
+    AskedPeakMiB,
+    /// Wall milliseconds until a hostile query was answered.
+    HostileMs(usize, &'static str),
+    /// Growth of the most memory resident while it was, MiB.
+    HostileMiB(usize, &'static str),
     /// Bytes of data a sample.
     Data(String),
     /// Bytes of index a sample.
@@ -32,6 +40,10 @@ impl Figure {
             Self::PeakMiB(what) => format!("ingest, {what}: peak RSS, MiB"),
             Self::SeriesBytes => "memory a series (200 k), bytes".to_owned(),
             Self::QueryMs => "point query over HTTP, CPU ms".to_owned(),
+            Self::Asked(_, what) => format!("{what}: CPU ms"),
+            Self::AskedPeakMiB => "all of these: peak RSS, MiB".to_owned(),
+            Self::HostileMs(_, what) => format!("{what}: ms to the verdict"),
+            Self::HostileMiB(_, what) => format!("{what}: peak RSS grows, MiB"),
             Self::Data(what) => format!("{what}: data, B/sample"),
             Self::Index(what) => format!("{what}: index, B/sample"),
             Self::Disk(what) => format!("{what}: in all, B/sample"),
@@ -55,10 +67,10 @@ impl Figure {
 
 /// Values by figure and server, one a round.
 #[derive(Debug, Default)]
-pub(super) struct Figures(BTreeMap<Figure, BTreeMap<Kind, Vec<f64>>>);
+pub(in crate::bench) struct Figures(BTreeMap<Figure, BTreeMap<Kind, Vec<f64>>>);
 
 impl Figures {
-    pub(super) fn add(&mut self, figure: Figure, kind: Kind, value: f64) {
+    pub(in crate::bench) fn add(&mut self, figure: Figure, kind: Kind, value: f64) {
         self.0
             .entry(figure)
             .or_default()
@@ -69,7 +81,7 @@ impl Figures {
 
     /// Prints the table, or one JSON object.
     #[expect(clippy::print_stdout, reason = "a benchmark tells its figures")]
-    pub(super) fn tell(&self, as_json: bool) {
+    pub(in crate::bench) fn tell(&self, as_json: bool) {
         if as_json {
             println!("{}", self.json());
         } else {
@@ -106,7 +118,7 @@ impl Figures {
             writeln!(out, "{text}").expect("a string takes everything");
         };
         line(format!(
-            "{:<46}{head}{:>12}",
+            "{:<62}{head}{:>12}",
             "median (min-max)", "to best peer"
         ));
         for (figure, servers) in &self.0 {
@@ -119,7 +131,7 @@ impl Figures {
             let ratio =
                 ratio(figure, servers).map_or_else(|| "-".to_owned(), |r| format!("{r:.2}x"));
             line(format!(
-                "{:<46}{}{ratio:>12}",
+                "{:<62}{}{ratio:>12}",
                 figure.name(),
                 cells.concat()
             ));
@@ -160,7 +172,9 @@ fn ratio(figure: &Figure, servers: &BTreeMap<Kind, Vec<f64>>) -> Option<f64> {
     } else {
         f64::min
     };
-    Some(middle(&Kind::Alluse)? / peers.reduce(better)?)
+    let ratio = middle(&Kind::Alluse)? / peers.reduce(better)?;
+    // Next to nothing there is no ratio.
+    ratio.is_finite().then_some(ratio)
 }
 
 #[cfg(test)]

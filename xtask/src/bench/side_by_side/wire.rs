@@ -1,7 +1,7 @@
 //! Remote write 1.0 requests: protobuf by hand, snappy blocks.
 
 /// Labels of a series as a `TimeSeries` message begins with them.
-pub(super) fn labels(pairs: &[(&str, &str)]) -> Vec<u8> {
+pub(in crate::bench) fn labels(pairs: &[(&str, &str)]) -> Vec<u8> {
     let mut out = Vec::new();
     for (name, value) in pairs {
         let mut label = Vec::new();
@@ -14,16 +14,16 @@ pub(super) fn labels(pairs: &[(&str, &str)]) -> Vec<u8> {
 
 /// Samples on their way into requests of a set size.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(in crate::bench) struct Writer {
     samples_max: usize,
     samples: usize,
     open: Vec<u8>,
     /// Compressed bodies.
-    pub(super) bodies: Vec<Vec<u8>>,
+    pub(in crate::bench) bodies: Vec<Vec<u8>>,
 }
 
 impl Writer {
-    pub(super) fn new(samples_max: usize) -> Self {
+    pub(in crate::bench) fn new(samples_max: usize) -> Self {
         Self {
             samples_max,
             samples: 0,
@@ -33,7 +33,7 @@ impl Writer {
     }
 
     /// Adds a series with one sample.
-    pub(super) fn push(&mut self, labels: &[u8], time_ms: i64, value: f64) {
+    pub(in crate::bench) fn push(&mut self, labels: &[u8], time_ms: i64, value: f64) {
         let mut sample = Vec::with_capacity(20);
         sample.push(1 << 3 | 1);
         sample.extend(value.to_le_bytes());
@@ -51,7 +51,7 @@ impl Writer {
     }
 
     /// Ends the open request, if anything is in it.
-    pub(super) fn close(&mut self) {
+    pub(in crate::bench) fn close(&mut self) {
         if self.samples > 0 {
             let packed = snap::raw::Encoder::new().compress_vec(&self.open);
             self.bodies

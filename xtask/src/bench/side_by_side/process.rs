@@ -1,6 +1,8 @@
 //! What Linux says of a server's process, and the end of it.
 
 use std::{
+    collections::BTreeMap,
+    ffi::OsString,
     fs,
     net::{SocketAddr, TcpListener},
     path::Path,
@@ -15,17 +17,32 @@ const TICKS_A_SECOND: f64 = 100.0;
 /// A server asked to end has so long for it.
 const END_WITHIN: Duration = Duration::from_secs(60);
 
+/// CPU nanoseconds by thread.
+#[derive(Debug)]
+pub(in crate::bench) struct Threads(BTreeMap<OsString, u64>);
+
+impl Threads {
+    /// CPU milliseconds since an earlier look; what a thread did that ended in between is not in
+    /// it, so looks should lie closer together than idle threads live.
+    pub(in crate::bench) fn ms_since(&self, earlier: &Self) -> f64 {
+        let spent = |(thread, now): (&OsString, &u64)| {
+            now.saturating_sub(earlier.0.get(thread).copied().unwrap_or(0))
+        };
+        self.0.iter().map(spent).sum::<u64>() as f64 / 1e6
+    }
+}
+
 /// A server, ended when dropped.
 #[derive(Debug)]
-pub(super) struct Running(Child);
+pub(in crate::bench) struct Running(Child);
 
 impl Running {
-    pub(super) fn new(child: Child) -> Self {
+    pub(in crate::bench) fn new(child: Child) -> Self {
         Self(child)
     }
 
     /// CPU seconds so far, of threads that have ended and children that were waited for too.
-    pub(super) fn cpu_seconds(&self) -> Result<f64, String> {
+    pub(in crate::bench) fn cpu_seconds(&self) -> Result<f64, String> {
         let path = format!("/proc/{}/stat", self.0.id());
         let stat = fs::read_to_string(&path).map_err(|e| format!("{path}: {e}"))?;
         // After the command's name, which may hold anything: utime, stime, cutime, cstime are
@@ -36,8 +53,33 @@ impl Running {
         Ok(ticks.ok_or_else(|| format!("{path} is not as proc(5) says"))? / TICKS_A_SECOND)
     }
 
+    /// CPU nanoseconds of each thread so far.
+    pub(in crate::bench) fn threads_ns(&self) -> Result<Threads, String> {
+        let folder = format!("/proc/{}/task", self.0.id());
+        let entries = fs::read_dir(&folder).map_err(|e| format!("{folder}: {e}"))?;
+        let mut threads = BTreeMap::new();
+        for entry in entries.flatten() {
+            // A thread may end meanwhile; the first number is its time on a CPU.
+            let read = fs::read_to_string(entry.path().join("schedstat"));
+            let spent = read
+                .ok()
+                .and_then(|text| text.split(' ').next()?.parse().ok());
+            if let Some(spent) = spent {
+                threads.insert(entry.file_name(), spent);
+            }
+        }
+        Ok(Threads(threads))
+    }
+
+    /// From here on `VmHWM` is of what comes.
+    pub(in crate::bench) fn forget_peak(&self) -> Result<(), String> {
+        let path = format!("/proc/{}/clear_refs", self.0.id());
+        // proc(5): 5 resets the peak.
+        fs::write(&path, "5").map_err(|e| format!("{path}: {e}"))
+    }
+
     /// A field of `status` in bytes: `VmRSS`, `VmHWM`.
-    pub(super) fn memory_bytes(&self, field: &str) -> Result<u64, String> {
+    pub(in crate::bench) fn memory_bytes(&self, field: &str) -> Result<u64, String> {
         let path = format!("/proc/{}/status", self.0.id());
         let status = fs::read_to_string(&path).map_err(|e| format!("{path}: {e}"))?;
         let line = status.lines().find_map(|l| l.strip_prefix(field));
@@ -47,12 +89,12 @@ impl Running {
     }
 
     /// Whether it has ended by itself.
-    pub(super) fn has_ended(&mut self) -> bool {
+    pub(in crate::bench) fn has_ended(&mut self) -> bool {
         !matches!(self.0.try_wait(), Ok(None))
     }
 
     /// Asks it to end and waits.
-    pub(super) fn end(mut self) -> Result<(), String> {
+    pub(in crate::bench) fn end(mut self) -> Result<(), String> {
         self.terminate();
         let begun = now();
         while begun.elapsed() < END_WITHIN {
@@ -83,7 +125,7 @@ impl Drop for Running {
 }
 
 /// An address nobody listens on.
-pub(super) fn free_address() -> Result<SocketAddr, String> {
+pub(in crate::bench) fn free_address() -> Result<SocketAddr, String> {
     let listener = TcpListener::bind("127.0.0.1:0").map_err(|e| format!("no free port: {e}"))?;
     listener
         .local_addr()
@@ -91,7 +133,7 @@ pub(super) fn free_address() -> Result<SocketAddr, String> {
 }
 
 /// Bytes of all files under a folder.
-pub(super) fn folder_bytes(folder: &Path) -> Result<u64, String> {
+pub(in crate::bench) fn folder_bytes(folder: &Path) -> Result<u64, String> {
     let failed = |e: std::io::Error| format!("{}: {e}", folder.display());
     let mut bytes = 0;
     for entry in fs::read_dir(folder).map_err(failed)? {
@@ -110,7 +152,7 @@ pub(super) fn folder_bytes(folder: &Path) -> Result<u64, String> {
     clippy::disallowed_methods,
     reason = "a developer's tool waits for programs"
 )]
-pub(super) fn now() -> Instant {
+pub(in crate::bench) fn now() -> Instant {
     Instant::now()
 }
 
@@ -119,6 +161,6 @@ pub(super) fn now() -> Instant {
     clippy::disallowed_methods,
     reason = "a developer's tool waits for programs"
 )]
-pub(super) fn pause() {
+pub(in crate::bench) fn pause() {
     std::thread::sleep(Duration::from_millis(50));
 }

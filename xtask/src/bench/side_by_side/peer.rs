@@ -27,14 +27,14 @@ const QUIET_WITHIN: Duration = Duration::from_secs(30);
 
 /// Which server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub(super) enum Kind {
+pub(in crate::bench) enum Kind {
     Alluse,
     Victoriametrics,
     Prometheus,
 }
 
 impl Kind {
-    pub(super) fn name(self) -> &'static str {
+    pub(in crate::bench) fn name(self) -> &'static str {
         match self {
             Self::Alluse => "ALL-USE",
             Self::Victoriametrics => "VictoriaMetrics",
@@ -43,7 +43,7 @@ impl Kind {
     }
 
     /// Debian's package.
-    pub(super) fn package(self) -> &'static str {
+    pub(in crate::bench) fn package(self) -> &'static str {
         match self {
             Self::Alluse => "alluse",
             Self::Victoriametrics => "victoria-metrics",
@@ -52,7 +52,7 @@ impl Kind {
     }
 
     /// Ours is built here; the others are found or not.
-    pub(super) fn is_installed(self) -> bool {
+    pub(in crate::bench) fn is_installed(self) -> bool {
         self == Self::Alluse || on_path(self.package())
     }
 
@@ -88,6 +88,7 @@ impl Kind {
                     &format!("-storageDataPath={data_text}/data"),
                     "-retentionPeriod=1y",
                     "-search.latencyOffset=0s",
+                    "-search.maxPointsPerTimeseries=50000",
                     "-loggerLevel=WARN",
                 ]);
                 Ok(command)
@@ -112,8 +113,8 @@ impl Kind {
 
 /// A running server.
 #[derive(Debug)]
-pub(super) struct Peer {
-    pub(super) kind: Kind,
+pub(in crate::bench) struct Peer {
+    pub(in crate::bench) kind: Kind,
     process: Running,
     address: SocketAddr,
     folder: PathBuf,
@@ -122,7 +123,7 @@ pub(super) struct Peer {
 
 /// What a load cost.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Took {
+pub(in crate::bench) struct Took {
     cpu_s: f64,
     idle_bytes: u64,
     after_bytes: u64,
@@ -131,14 +132,18 @@ pub(super) struct Took {
 
 /// Bytes on disk.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Disk {
-    pub(super) data: u64,
-    pub(super) index: u64,
+pub(in crate::bench) struct Disk {
+    pub(in crate::bench) data: u64,
+    pub(in crate::bench) index: u64,
 }
 
 impl Peer {
     /// Starts a server with an empty folder and waits until it is ready.
-    pub(super) fn start(kind: Kind, alluse: &Path, parent: &Path) -> Result<Self, String> {
+    pub(in crate::bench) fn start(
+        kind: Kind,
+        alluse: &Path,
+        parent: &Path,
+    ) -> Result<Self, String> {
         let address = free_address()?;
         let folder = parent.join(format!("{}-{}", kind.package(), address.port()));
         std::fs::create_dir(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
@@ -180,7 +185,7 @@ impl Peer {
 
     /// Writes a load, each connection in its own thread, and waits for what the server still does
     /// with it.
-    pub(super) fn take(&self, load: &Load) -> Result<Took, String> {
+    pub(in crate::bench) fn take(&self, load: &Load) -> Result<Took, String> {
         let before = self.process.cpu_seconds()?;
         let begun = now();
         std::thread::scope(|scope| {
@@ -247,7 +252,12 @@ impl Peer {
     }
 
     /// Asks instant queries in turn on one connection; CPU milliseconds each.
-    pub(super) fn ask(&self, queries: &[String], times: usize, at_s: i64) -> Result<f64, String> {
+    pub(in crate::bench) fn ask(
+        &self,
+        queries: &[String],
+        times: usize,
+        at_s: i64,
+    ) -> Result<f64, String> {
         let nocache = match self.kind {
             Kind::Victoriametrics => "&nocache=1",
             Kind::Alluse | Kind::Prometheus => "",
@@ -275,9 +285,19 @@ impl Peer {
         Ok((self.process.cpu_seconds()? - before) * 1_000.0 / times as f64)
     }
 
+    /// A connection to it.
+    pub(in crate::bench) fn connect(&self) -> Result<Connection, String> {
+        Connection::open(self.address)
+    }
+
+    /// Its process.
+    pub(in crate::bench) fn process(&self) -> &Running {
+        &self.process
+    }
+
     /// Has everything written to disk and merged, as the server does by itself in time, and says
     /// how much that is. The server ends.
-    pub(super) fn settle(self) -> Result<Disk, String> {
+    pub(in crate::bench) fn settle(self) -> Result<Disk, String> {
         match self.kind {
             Kind::Alluse => self.settle_alluse(),
             Kind::Victoriametrics => self.settle_victoriametrics(),
@@ -361,7 +381,13 @@ fn chunk_bytes(folder: &Path) -> Result<u64, String> {
 
 impl Took {
     /// Ingest figures of a load.
-    pub(super) fn record(&self, what: &str, load: &Load, kind: Kind, figures: &mut Figures) {
+    pub(in crate::bench) fn record(
+        &self,
+        what: &str,
+        load: &Load,
+        kind: Kind,
+        figures: &mut Figures,
+    ) {
         let rate = load.samples() as f64 / self.cpu_s / 1e6;
         figures.add(Figure::Ingest(what.to_owned()), kind, rate);
         let peak = self.peak_bytes as f64 / f64::from(1 << 20);
@@ -369,7 +395,7 @@ impl Took {
     }
 
     /// Memory a series at the end of the load, over the idle server.
-    pub(super) fn series_bytes(&self, load: &Load) -> f64 {
+    pub(in crate::bench) fn series_bytes(&self, load: &Load) -> f64 {
         self.after_bytes.saturating_sub(self.idle_bytes) as f64 / load.series() as f64
     }
 }

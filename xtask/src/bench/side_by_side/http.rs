@@ -11,16 +11,16 @@ const SILENCE_MAX: Duration = Duration::from_secs(120);
 
 /// A connection that stays open.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(in crate::bench) struct Connection {
     stream: BufReader<TcpStream>,
     host: String,
 }
 
 /// Status and body.
-pub(super) type Reply = (u16, Vec<u8>);
+pub(in crate::bench) type Reply = (u16, Vec<u8>);
 
 impl Connection {
-    pub(super) fn open(address: SocketAddr) -> Result<Self, String> {
+    pub(in crate::bench) fn open(address: SocketAddr) -> Result<Self, String> {
         let failed = |e: std::io::Error| format!("cannot connect to {address}: {e}");
         let stream = TcpStream::connect(address).map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
@@ -31,12 +31,23 @@ impl Connection {
         })
     }
 
-    pub(super) fn get(&mut self, path: &str) -> Result<Reply, String> {
+    /// Waits no longer than this for a reply.
+    pub(in crate::bench) fn patience(&mut self, time: Duration) -> Result<(), String> {
+        let set = self.stream.get_ref().set_read_timeout(Some(time));
+        set.map_err(|e| format!("{}: {e}", self.host))
+    }
+
+    pub(in crate::bench) fn get(&mut self, path: &str) -> Result<Reply, String> {
         let head = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.host);
         self.exchange(head.as_bytes(), &[])
     }
 
-    pub(super) fn post(&mut self, path: &str, headers: &str, body: &[u8]) -> Result<Reply, String> {
+    pub(in crate::bench) fn post(
+        &mut self,
+        path: &str,
+        headers: &str,
+        body: &[u8],
+    ) -> Result<Reply, String> {
         let length = body.len();
         let head = format!(
             "POST {path} HTTP/1.1\r\nHost: {}\r\n{headers}Content-Length: {length}\r\n\r\n",
@@ -106,7 +117,7 @@ impl Connection {
 }
 
 /// A text as part of a URL's query.
-pub(super) fn escaped(text: &str) -> String {
+pub(in crate::bench) fn escaped(text: &str) -> String {
     let one = |byte: u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' => {
             char::from(byte).to_string()

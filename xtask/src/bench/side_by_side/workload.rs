@@ -3,7 +3,8 @@
 //! Of 100 series: 23 never change, 22 count rarely, 20 are gauges in pages of memory, 15 count
 //! bytes, 10 count CPU seconds in hundredths, 8 are per cents with two decimals that wander, 2 are
 //! random floats. Six labels, about 135 bytes of names and values. All of it from one seed, so
-//! every server gets the same bytes.
+//! every server gets the same bytes. For queries that go over many series of one metric, some
+//! metrics are families ([`Mix::Families`]).
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -20,25 +21,45 @@ const METRICS: usize = 100;
 
 /// How much is written.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shape {
+pub(in crate::bench) struct Shape {
     hosts: usize,
     steps: usize,
+    mix: Mix,
+}
+
+/// How the hundred series of a host are called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mix {
+    /// A metric each.
+    Metrics,
+    /// 88 `node_` series: `node_network_transmit_bytes_total` with ten devices,
+    /// `node_cpu_seconds_total` with twenty pairs of CPU and mode (ten more of this kind, ten less
+    /// that count rarely), `node_memory_numa_bytes` with seven nodes, and metrics of one series;
+    /// 12 others.
+    Families,
 }
 
 impl Shape {
     /// 10,000 series for six hours.
-    pub(super) const SMALL: Self = Self {
+    pub(in crate::bench) const SMALL: Self = Self {
         hosts: 100,
         steps: 1_440,
+        mix: Mix::Metrics,
+    };
+    /// As many, some of them families.
+    pub(in crate::bench) const FAMILIES: Self = Self {
+        mix: Mix::Families,
+        ..Self::SMALL
     };
     /// 200,000 series for ten minutes.
-    pub(super) const LARGE: Self = Self {
+    pub(in crate::bench) const LARGE: Self = Self {
         hosts: 2_000,
         steps: 40,
+        mix: Mix::Metrics,
     };
 
     /// The same series for a sixth of the time.
-    pub(super) fn sixth(self) -> Self {
+    pub(in crate::bench) fn sixth(self) -> Self {
         Self {
             steps: self.steps / 6,
             ..self
@@ -48,9 +69,9 @@ impl Shape {
 
 /// Requests ready to be sent, by connection.
 #[derive(Debug)]
-pub(super) struct Load {
+pub(in crate::bench) struct Load {
     /// Compressed bodies.
-    pub(super) connections: Vec<Vec<Vec<u8>>>,
+    pub(in crate::bench) connections: Vec<Vec<Vec<u8>>>,
     samples: u64,
     series: u64,
     queries: Vec<String>,
@@ -59,13 +80,13 @@ pub(super) struct Load {
 
 impl Load {
     /// A load that ends now.
-    pub(super) fn new(shape: Shape) -> Self {
+    pub(in crate::bench) fn new(shape: Shape) -> Self {
         let end_s = now_s() / STEP_S * STEP_S;
         let share = shape.hosts.div_ceil(CONNECTIONS);
         let starts = (0..shape.hosts).step_by(share);
         let one = |first: usize| {
             let last = (first + share).min(shape.hosts);
-            requests(first..last, shape.steps, end_s)
+            requests(first..last, shape, end_s)
         };
         let connections = std::thread::scope(|scope| {
             let making: Vec<_> = starts
@@ -80,13 +101,15 @@ impl Load {
             connections,
             samples: series * shape.steps as u64,
             series,
-            queries: (0..shape.hosts.min(100)).map(point_query).collect(),
+            queries: (0..shape.hosts.min(100))
+                .map(|host| shape.mix.point_query(host))
+                .collect(),
             end_s,
         }
     }
 
     /// A load of requests made elsewhere, on one connection.
-    pub(super) fn of(bodies: Vec<Vec<u8>>, samples: u64, series: u64) -> Self {
+    pub(in crate::bench) fn of(bodies: Vec<Vec<u8>>, samples: u64, series: u64) -> Self {
         Self {
             connections: vec![bodies],
             samples,
@@ -96,26 +119,26 @@ impl Load {
         }
     }
 
-    pub(super) fn samples(&self) -> u64 {
+    pub(in crate::bench) fn samples(&self) -> u64 {
         self.samples
     }
 
-    pub(super) fn series(&self) -> u64 {
+    pub(in crate::bench) fn series(&self) -> u64 {
         self.series
     }
 
     /// The time of the newest samples, Unix seconds.
-    pub(super) fn end_s(&self) -> i64 {
+    pub(in crate::bench) fn end_s(&self) -> i64 {
         self.end_s
     }
 
     /// Queries that select one series each.
-    pub(super) fn point_queries(&self) -> Vec<String> {
+    pub(in crate::bench) fn point_queries(&self) -> Vec<String> {
         self.queries.clone()
     }
 
     /// Bytes of a sample as sent.
-    pub(super) fn wire_bytes(&self) -> f64 {
+    pub(in crate::bench) fn wire_bytes(&self) -> f64 {
         let bytes: usize = self.connections.iter().flatten().map(Vec::len).sum();
         bytes as f64 / self.samples as f64
     }
@@ -132,13 +155,13 @@ fn now_s() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-fn requests(hosts: std::ops::Range<usize>, steps: usize, end_s: i64) -> Vec<Vec<u8>> {
+fn requests(hosts: std::ops::Range<usize>, shape: Shape, end_s: i64) -> Vec<Vec<u8>> {
     let mut series: Vec<Series> = hosts
-        .flat_map(|host| (0..METRICS).map(move |metric| Series::new(host, metric)))
+        .flat_map(|host| (0..METRICS).map(move |metric| Series::new(shape.mix, host, metric)))
         .collect();
     let mut writer = Writer::new(SAMPLES_A_REQUEST);
-    let begin_s = end_s - (steps as i64 - 1) * STEP_S;
-    for step in 0..steps as i64 {
+    let begin_s = end_s - (shape.steps as i64 - 1) * STEP_S;
+    for step in 0..shape.steps as i64 {
         for one in &mut series {
             let value = one.next();
             writer.push(&one.labels, (begin_s + step * STEP_S) * 1_000, value);
@@ -161,8 +184,11 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(metric: usize) -> Self {
+    fn of(mix: Mix, metric: usize) -> Self {
         match metric {
+            35..45 if mix == Mix::Families => Self::Pages,
+            55..65 if mix == Mix::Families => Self::Bytes,
+            65..80 if mix == Mix::Families => Self::CpuSeconds,
             0..23 => Self::Constant,
             23..45 => Self::Rare,
             45..65 => Self::Pages,
@@ -186,18 +212,50 @@ impl Kind {
     }
 }
 
-fn metric_name(metric: usize) -> String {
-    format!("node_{metric:02}_{}", Kind::of(metric).name())
+impl Mix {
+    fn metric_name(self, metric: usize) -> String {
+        let kind = Kind::of(self, metric).name();
+        match (self, metric) {
+            (Self::Families, 0..12) => format!("app_{metric:02}_{kind}"),
+            (Self::Families, 35..42) => "node_memory_numa_bytes".to_owned(),
+            (Self::Families, 55..65) => "node_network_transmit_bytes_total".to_owned(),
+            (Self::Families, 70..90) => "node_cpu_seconds_total".to_owned(),
+            _ => format!("node_{metric:02}_{kind}"),
+        }
+    }
+
+    /// The labels that tell the series of a host and a name apart, or say where the host is.
+    fn others(self, host: usize, metric: usize) -> [(&'static str, String); 2] {
+        const MODES: [&str; 5] = ["idle", "iowait", "softirq", "system", "user"];
+        let environment = || ("environment", "production".to_owned());
+        match (self, metric) {
+            (Self::Families, 35..42) => [environment(), ("node", (metric - 35).to_string())],
+            (Self::Families, 55..65) => [environment(), ("device", format!("eth{}", metric - 55))],
+            (Self::Families, 70..90) => {
+                let at = metric - 70;
+                let cpu = (at / MODES.len()).to_string();
+                [("cpu", cpu), ("mode", MODES[at % MODES.len()].to_owned())]
+            }
+            _ => [environment(), ("rack", format!("rack-{:02}", host / 40))],
+        }
+    }
+
+    /// A series of one host by name; another metric for each host.
+    fn point_query(self, host: usize) -> String {
+        let metric = host * 37 % METRICS;
+        let name = self.metric_name(metric);
+        let others = self.others(host, metric);
+        let others = others.map(|(name, value)| format!("{name}={value:?}"));
+        format!(
+            "{name}{{instance={:?},{}}}",
+            instance(host),
+            others.join(",")
+        )
+    }
 }
 
 fn instance(host: usize) -> String {
     format!("host-{host:04}.example.internal:9100")
-}
-
-/// A series of one host by name; another metric for each host.
-fn point_query(host: usize) -> String {
-    let name = metric_name(host * 37 % METRICS);
-    format!("{name}{{instance=\"{}\"}}", instance(host))
 }
 
 /// A series and where its value stands.
@@ -213,21 +271,21 @@ struct Series {
 }
 
 impl Series {
-    fn new(host: usize, metric: usize) -> Self {
-        let labels = wire::labels(&[
-            ("__name__", &metric_name(metric)),
-            ("environment", "production"),
-            ("instance", &instance(host)),
+    fn new(mix: Mix, host: usize, metric: usize) -> Self {
+        let (name, instance) = (mix.metric_name(metric), instance(host));
+        let others = mix.others(host, metric);
+        let region = ["eu-west-1", "eu-central-1", "us-east-1"][host % 3];
+        let mut labels = vec![
+            ("__name__", name.as_str()),
+            ("instance", &instance),
             ("job", "node-exporter"),
-            ("rack", &format!("rack-{:02}", host / 40)),
-            (
-                "region",
-                ["eu-west-1", "eu-central-1", "us-east-1"][host % 3],
-            ),
-        ]);
+            ("region", region),
+        ];
+        labels.extend(others.iter().map(|(name, value)| (*name, value.as_str())));
+        labels.sort_unstable();
         let mut series = Self {
-            labels,
-            kind: Kind::of(metric),
+            labels: wire::labels(&labels),
+            kind: Kind::of(mix, metric),
             random: (host * METRICS + metric) as u64,
             at: 0,
             pace: 0,
