@@ -192,6 +192,12 @@ pub trait SeriesReader: Send + Sync {
     /// samples cannot be read: what follows is right, but the whole is not complete.
     fn select<'a>(&'a self, selection: &Selection) -> Result<SeriesIter<'a>, ReadError>;
 
+    /// As [`SeriesReader::select`], for who looks at the newest sample of each series only: older
+    /// ones may be left out.
+    fn newest<'a>(&'a self, selection: &Selection) -> Result<SeriesIter<'a>, ReadError> {
+        self.select(selection)
+    }
+
     /// As [`SeriesReader::select`], with samples told in runs where the reader knows them without
     /// reading them. No edge of `windows` cuts a run, except where single samples are not left
     /// ([`SeriesReader::thinned`]). `None` from a reader that has only samples.

@@ -1,5 +1,5 @@
 //! Floats as text, as Prometheus writes them: shortest digits that read back the same, never an
-//! exponent (Go's format 'f' with precision -1). Digits come from Ryu (Adams 2018).
+//! exponent (Go's format 'f' with precision -1). Digits come from Schubfach (Giulietti 2022).
 
 /// A float as Prometheus's HTTP API writes it: `1.5`, `100000000000000000000`, `+Inf`, `NaN`.
 #[must_use]
@@ -24,7 +24,7 @@ pub fn write_value(out: &mut Vec<u8>, value: f64) {
         out.extend_from_slice(itoa::Buffer::new().format(value as i64).as_bytes());
         return;
     }
-    let mut buffer = ryu::Buffer::new();
+    let mut buffer = zmij::Buffer::new();
     let text = buffer.format_finite(value);
     if text.contains('e') {
         positional(out, text);
@@ -34,11 +34,11 @@ pub fn write_value(out: &mut Vec<u8>, value: f64) {
     }
 }
 
-/// Rewrites Ryu's `1.5e-7` without an exponent and without a trailing `.0`.
-fn positional(out: &mut Vec<u8>, ryu: &str) {
-    let (mantissa, exponent) = match ryu.split_once('e') {
-        Some((m, e)) => (m, e.parse::<i32>().expect("Ryu writes a number after e")),
-        None => (ryu, 0),
+/// Rewrites `1.5e-7` without an exponent and without a trailing `.0`.
+fn positional(out: &mut Vec<u8>, text: &str) {
+    let (mantissa, exponent) = match text.split_once('e') {
+        Some((m, e)) => (m, e.parse::<i32>().expect("a number stands after e")),
+        None => (text, 0),
     };
     let unsigned = mantissa.strip_prefix('-').unwrap_or(mantissa);
     if unsigned.len() < mantissa.len() {

@@ -24,7 +24,7 @@ pub fn write_data(out: &mut Vec<u8>, value: &QueryValue) {
         }
         QueryValue::Matrix(series) => {
             out.extend_from_slice(br#"{"resultType":"matrix","result":"#);
-            write_list(out, series, write_series);
+            write_matrix(out, series);
         }
     }
     out.push(b'}');
@@ -65,14 +65,83 @@ fn write_sample(out: &mut Vec<u8>, sample: &VectorSample) {
     out.push(b'}');
 }
 
-fn write_series(out: &mut Vec<u8>, series: &MatrixSeries) {
+/// The first series tells how much room the others need, and has most of their times.
+fn write_matrix(out: &mut Vec<u8>, series: &[MatrixSeries]) {
+    let mut stamps = Stamps::default();
+    let begin = out.len();
+    out.push(b'[');
+    for (i, one) in series.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        stamps.learn(one);
+        write_series(out, one, &stamps);
+        if i == 0 {
+            out.reserve((out.len() - begin) * (series.len() - 1));
+        }
+    }
+    out.push(b']');
+}
+
+/// Beginnings of points, `[1700000000.5,"`: series of one answer share their times.
+#[derive(Debug, Default)]
+struct Stamps {
+    times: Vec<i64>,
+    /// Where each text ends.
+    ends: Vec<usize>,
+    texts: Vec<u8>,
+}
+
+impl Stamps {
+    /// Takes the times of a series that has more of them than any before.
+    fn learn(&mut self, series: &MatrixSeries) {
+        if series.floats.len() <= self.times.len() {
+            return;
+        }
+        *self = Self::default();
+        for (time, _) in &series.floats {
+            write_stamp(&mut self.texts, *time);
+            self.times.push(*time);
+            self.ends.push(self.texts.len());
+        }
+    }
+
+    fn text(&self, at: usize) -> &[u8] {
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.texts[start..self.ends[at]]
+    }
+}
+
+fn write_stamp(out: &mut Vec<u8>, time_ms: i64) {
+    out.push(b'[');
+    write_time(out, time_ms);
+    out.extend_from_slice(b",\"");
+}
+
+fn write_floats(out: &mut Vec<u8>, floats: &[(i64, f64)], stamps: &Stamps) {
+    let mut at = 0;
+    for (i, (time, value)) in floats.iter().enumerate() {
+        out.push(if i == 0 { b'[' } else { b',' });
+        while stamps.times.get(at).is_some_and(|t| t < time) {
+            at += 1;
+        }
+        if stamps.times.get(at) == Some(time) {
+            out.extend_from_slice(stamps.text(at));
+        } else {
+            write_stamp(out, *time);
+        }
+        write_value(out, *value);
+        out.extend_from_slice(b"\"]");
+    }
+    out.push(b']');
+}
+
+fn write_series(out: &mut Vec<u8>, series: &MatrixSeries, stamps: &Stamps) {
     out.extend_from_slice(br#"{"metric":"#);
     write_labels(out, &series.labels);
     if !series.floats.is_empty() {
         out.extend_from_slice(br#","values":"#);
-        write_list(out, &series.floats, |out, (time, value)| {
-            write_point(out, *time, |out| write_quoted(out, *value));
-        });
+        write_floats(out, &series.floats, stamps);
     }
     if !series.histograms.is_empty() {
         out.extend_from_slice(br#","histograms":"#);
@@ -129,6 +198,13 @@ fn write_labels(out: &mut Vec<u8>, labels: &Labels) {
 /// label can end a script.
 fn write_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
+    // 0xE2 begins the line separators, among others.
+    let is_plain = |b: u8| b >= 0x20 && !matches!(b, b'"' | b'\\' | b'<' | b'>' | b'&' | 0xE2);
+    if text.bytes().all(is_plain) {
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+        return;
+    }
     for c in text.chars() {
         match c {
             '"' => out.extend_from_slice(br#"\""#),

@@ -16,6 +16,15 @@ pub(crate) struct Columns {
 }
 
 impl Columns {
+    /// Room for so many floats.
+    pub(crate) fn with_capacity(count: usize) -> Self {
+        Self {
+            times: Vec::with_capacity(count),
+            values: Vec::with_capacity(count),
+            histograms: Vec::new(),
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.times.len()
     }
@@ -146,9 +155,13 @@ impl Columns {
                 .is_none_or(|next| run.times.last() < next.times.first());
         }
         if ordered {
+            let count: usize = runs.iter().map(Self::len).sum();
             for run in runs {
                 if merged.is_empty() {
                     merged = run;
+                    let more = count - merged.len();
+                    merged.times.reserve_exact(more);
+                    merged.values.reserve_exact(more);
                 } else {
                     merged.append(run);
                 }

@@ -171,11 +171,8 @@ impl Digests<'_> {
             return Ok(None);
         }
         runs.sort_by_key(|run| run.to_ms);
-        let labels = Labels::from_bytes(key).ok_or_else(|| ReadError::Corrupt {
-            place: "labels in a part".into(),
-        })?;
         let samples = Series {
-            labels,
+            labels: self.walk.labels_of(key)?,
             times_ms: columns.times,
             values: columns.values,
             histograms: columns.histograms,

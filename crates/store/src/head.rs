@@ -140,15 +140,18 @@ impl SeriesData {
     /// Appends the runs that touch `from_ms..=to_ms`, in the order they were written.
     pub(crate) fn runs(&self, from_ms: i64, to_ms: i64, runs: &mut Vec<Columns>) {
         let touches = |from: i64, to: i64| from <= to_ms && to >= from_ms;
+        let (open_from, open_to) = self.open.span_ms();
+        let is_open = self.open.count() > 0 && touches(open_from, open_to);
         let mut run = Columns::default();
         if let Some(past) = &self.past {
             past.sealed.read(from_ms, to_ms, &mut run);
         }
-        let (open_from, open_to) = self.open.span_ms();
-        if self.open.count() > 0 && touches(open_from, open_to) {
+        if is_open {
             self.open.read(&mut run.times, &mut run.values);
         }
-        runs.push(run);
+        if !run.is_empty() {
+            runs.push(run);
+        }
         let Some(late) = self.past.as_ref().and_then(|past| past.late.as_ref()) else {
             return;
         };
@@ -169,6 +172,12 @@ impl SeriesData {
             past.sealed.runs() + late
         });
         (usize::from(self.open.count() > 0) + past) as u64
+    }
+
+    /// The sample in order that is the newest of all, if nothing was written out of order.
+    pub(crate) fn newest(&self) -> Option<(i64, f64)> {
+        let in_order = self.past.as_ref().is_none_or(|past| past.late.is_none());
+        self.open.last().filter(|_| in_order)
     }
 
     /// Memory held beyond the struct itself, bytes.

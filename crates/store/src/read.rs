@@ -150,8 +150,12 @@ impl PartCursor {
         range: (i64, i64),
         shared: &mut SharedTimes,
     ) -> Result<Run, ReadError> {
-        let mut run = Run::default();
-        for block in self.blocks_in(range)? {
+        let blocks = self.blocks_in(range)?;
+        let mut run = Run {
+            columns: Columns::with_capacity(blocks.iter().map(|b| b.count).sum()),
+            lost: Vec::new(),
+        };
+        for block in blocks {
             let place = match core.read_block(&self.part, &block, shared, &mut run.columns) {
                 Ok(()) => continue,
                 Err(PartError::Corrupt(place)) => place,
@@ -197,6 +201,10 @@ pub(crate) struct Walk<'a> {
     pub(crate) shared: SharedTimes,
     /// What could not be read and was not yet said.
     pub(crate) lost: VecDeque<ReadError>,
+    /// Whether the newest sample of a series is enough.
+    only_newest: bool,
+    /// Labels of the series at hand, where memory knows them.
+    labels: Option<Labels>,
 }
 
 /// Blocks remembered as bad; more are found anew at each read.
@@ -236,6 +244,16 @@ impl Core {
             return Ok(Box::new(std::iter::empty()));
         }
         Ok(Box::new(Walk::new(self, selection, false)?))
+    }
+
+    /// As [`Core::select`]; of a series whose newest sample in the range is in memory, that alone.
+    pub(crate) fn newest(&self, selection: &Selection) -> Result<SeriesIter<'_>, ReadError> {
+        if selection.matchers.is_empty() || selection.from_ms > selection.to_ms {
+            return Ok(Box::new(std::iter::empty()));
+        }
+        let mut walk = Walk::new(self, selection, false)?;
+        walk.only_newest = true;
+        Ok(Box::new(walk))
     }
 
     pub(crate) fn view(&self) -> Arc<View> {
@@ -417,6 +435,8 @@ impl<'a> Walk<'a> {
             parts: Vec::new(),
             shared: SharedTimes::default(),
             lost: VecDeque::new(),
+            only_newest: false,
+            labels: None,
         };
         walk.resolve(None)?;
         Ok(walk)
@@ -507,6 +527,52 @@ impl<'a> Walk<'a> {
         Ok(key)
     }
 
+    /// Labels of the series of `key`.
+    pub(crate) fn labels_of(&mut self, key: &[u8]) -> Result<Labels, ReadError> {
+        let known = self.labels.take().filter(|l| l.as_bytes() == key);
+        let labels = known.or_else(|| Labels::from_bytes(key));
+        labels.ok_or_else(|| ReadError::Corrupt {
+            place: "labels in a part".into(),
+        })
+    }
+
+    /// The newest sample of the series of `key`, if memory has it and nothing can be newer.
+    fn newest(&mut self, key: &[u8]) -> Result<Option<Series>, ReadError> {
+        let Some(found) = self.front.as_ref().filter(|m| m.is(key)) else {
+            return Ok(None);
+        };
+        let id = found.id;
+        let reading = self.core.head.ask(id, |data| data?.newest());
+        let reading = reading.filter(|r| r.generation == self.view.generation);
+        let Some((time_ms, value)) = reading.and_then(|r| r.answer) else {
+            return Ok(None);
+        };
+        let (from, to) = (self.selection.from_ms, self.selection.to_ms);
+        let mut frozen = self
+            .view
+            .frozen
+            .iter()
+            .filter_map(|f| f.series(id)?.span_ms());
+        let mut parts = self.parts.iter().filter(|c| c.key() == Some(key));
+        if !(from..=to).contains(&time_ms)
+            || frozen.any(|(_, last)| last > time_ms)
+            || parts.any(|c| c.part.footer.to_ms > time_ms)
+        {
+            return Ok(None);
+        }
+        let labels = self.front.take().map(|found| found.labels);
+        for cursor in self.parts.iter_mut().filter(|c| c.key() == Some(key)) {
+            cursor.advance()?;
+        }
+        Ok(labels.map(|labels| Series {
+            labels,
+            times_ms: vec![time_ms],
+            values: vec![value],
+            histograms: Vec::new(),
+            starts_ms: Vec::new(),
+        }))
+    }
+
     /// Appends what memory has of a series; `false` if the view is outdated.
     fn memory_runs(&self, id: u32, runs: &mut Vec<Columns>) -> bool {
         let (from, to) = (self.selection.from_ms, self.selection.to_ms);
@@ -525,6 +591,11 @@ impl<'a> Walk<'a> {
 
     /// The series of `key`, which is the least one; `None` if it has no samples in the range.
     fn read(&mut self, key: &[u8]) -> Result<Option<Series>, ReadError> {
+        if self.only_newest
+            && let Some(series) = self.newest(key)?
+        {
+            return Ok(Some(series));
+        }
         let in_memory = self.take_memory(key)?;
         self.read_with(key, in_memory)
     }
@@ -542,6 +613,7 @@ impl<'a> Walk<'a> {
             self.bring_front()?;
             memory = self.front.take_if(|m| m.is(key));
         }
+        self.labels = memory.map(|found| found.labels);
         Ok(in_memory)
     }
 
@@ -584,11 +656,8 @@ impl<'a> Walk<'a> {
         if columns.is_empty() {
             return Ok(None);
         }
-        let labels = Labels::from_bytes(key).ok_or_else(|| ReadError::Corrupt {
-            place: "labels in a part".into(),
-        })?;
         Ok(Some(Series {
-            labels,
+            labels: self.labels_of(key)?,
             times_ms: columns.times,
             values: columns.values,
             histograms: columns.histograms,

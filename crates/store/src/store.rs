@@ -369,6 +369,10 @@ impl SeriesReader for Store {
         self.core.select(selection)
     }
 
+    fn newest<'a>(&'a self, selection: &Selection) -> Result<SeriesIter<'a>, ReadError> {
+        self.core.newest(selection)
+    }
+
     fn series(&self, query: &LabelQuery) -> Result<Vec<Labels>, ReadError> {
         self.core.series(query)
     }

@@ -87,7 +87,16 @@ pub(crate) fn decode(
     match reader.u8()? {
         REGULAR => {
             let step = reader.u64()? as i64;
-            times.extend((0..count as i64).map(|i| first_ms.wrapping_add(i.wrapping_mul(step))));
+            let mut time = first_ms.wrapping_sub(step);
+            times.extend((0..count).map(|_| {
+                time = time.wrapping_add(step);
+                time
+            }));
+            // What rises without overflow need not be looked at again.
+            let far = step.checked_mul(count.saturating_sub(1) as i64);
+            if step > 0 && far.and_then(|far| first_ms.checked_add(far)).is_some() {
+                return Some(());
+            }
         }
         DELTAS => decode_deltas(reader, first_ms, count, times)?,
         PACKED => {

@@ -115,10 +115,18 @@ impl OpenChunk {
         self.count += 1;
     }
 
+    /// The newest sample, if there is one.
+    pub(crate) fn last(&self) -> Option<(i64, f64)> {
+        (self.count > 0).then(|| (self.last_ms, f64::from_bits(self.xor.last)))
+    }
+
     /// Appends all samples to the columns.
     pub(crate) fn read(&self, times: &mut Vec<i64>, values: &mut Vec<f64>) {
-        let mut bytes = Vec::with_capacity(self.bits.heap_bytes() + 8);
+        let mut bytes = Vec::with_capacity(self.bits.heap_bytes() + 8 + PADDING);
         self.bits.copy_to(&mut bytes);
+        bytes.extend_from_slice(&[0; PADDING]);
+        times.reserve(self.count());
+        values.reserve(self.count());
         decode(&bytes, self.first_ms, self.count(), times, values)
             .expect("an open chunk reads back what was pushed");
     }
@@ -140,16 +148,44 @@ fn put_time(out: &mut BitWriter, change: i64) {
     }
 }
 
-fn take_time(from: &mut BitReader<'_>) -> Option<i64> {
-    if from.take(1)? == 0 {
-        return Some(0);
+/// Zeros behind the bits that are decoded: a look at the next bits never meets the end.
+const PADDING: usize = 8;
+
+/// Bits looked at from the left, [`PADDING`] behind them.
+struct Bits<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Bits<'_> {
+    /// The next 57 bits or more, at the top of a word.
+    #[inline]
+    fn look(&self) -> Option<u64> {
+        let bytes = self.bytes.get(self.at / 8..)?.first_chunk::<8>()?;
+        Some(u64::from_be_bytes(*bytes) << (self.at % 8))
     }
-    for bits in &TIME_BITS[..3] {
-        if from.take(1)? == 0 {
-            return from.take(*bits).map(unzigzag);
+
+    /// The next `count` (1 to 64) bits.
+    #[inline]
+    fn take(&mut self, count: u32) -> Option<u64> {
+        if count > 57 {
+            let high = self.take(count - 32)?;
+            return Some(high << 32 | self.take(32)?);
+        }
+        let word = self.look()?;
+        self.at += count as usize;
+        Some(word >> (64 - count))
+    }
+
+    /// A change of the time delta.
+    fn take_time(&mut self) -> Option<i64> {
+        let ones = self.look()?.leading_ones().min(4);
+        self.at += ones as usize + usize::from(ones < 4);
+        match ones.checked_sub(1) {
+            None => Some(0),
+            Some(bucket) => self.take(TIME_BITS[bucket as usize]).map(unzigzag),
         }
     }
-    from.take(TIME_BITS[3]).map(unzigzag)
 }
 
 fn decode(
@@ -162,16 +198,41 @@ fn decode(
     if count == 0 {
         return Some(());
     }
-    let mut from = BitReader::new(bytes);
-    let mut xor = XorState::starting(from.take(64)?);
+    let mut from = Bits { bytes, at: 0 };
+    let mut last = from.take(64)?;
+    let (mut shift, mut width) = (0, 0);
     let (mut time, mut delta) = (first_ms, 0i64);
     times.push(time);
-    values.push(f64::from_bits(xor.last));
+    values.push(f64::from_bits(last));
     for _ in 1..count {
-        delta = delta.wrapping_add(take_time(&mut from)?);
+        let mut word = from.look()?;
+        // Most times are regular: one bit says so.
+        if word >> 63 == 0 {
+            from.at += 1;
+            word <<= 1;
+        } else {
+            delta = delta.wrapping_add(from.take_time()?);
+            word = from.look()?;
+        }
         time = time.wrapping_add(delta);
+        // As `XorState::take`, on the bits at hand.
+        if word >> 63 == 0 {
+            from.at += 1;
+        } else {
+            from.at += 2;
+            if word >> 62 == 0b11 {
+                let lead = (word << 2 >> 59) as u32;
+                width = (word << 7 >> 58) as u32 + 1;
+                shift = 64u32.checked_sub(lead + width)?;
+                from.at += 11;
+            }
+            if width == 0 {
+                return None;
+            }
+            last ^= from.take(width)? << shift;
+        }
         times.push(time);
-        values.push(f64::from_bits(xor.take(&mut from)?));
+        values.push(f64::from_bits(last));
     }
     Some(())
 }

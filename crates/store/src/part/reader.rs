@@ -49,6 +49,9 @@ pub(crate) struct Part {
 #[derive(Debug, Default)]
 pub(crate) struct SharedTimes {
     key: Option<(u64, u64, i64)>,
+    /// The column itself, if it lies in an index, and where it starts.
+    inline: Vec<u8>,
+    from_ms: i64,
     times: Vec<i64>,
 }
 
@@ -158,10 +161,17 @@ impl Part {
             Place::Inline(_) => None,
             Place::Stored { at, .. } => Some((self.footer.sequence, *at, block.from_ms)),
         };
-        if key.is_some() && shared.key == key && shared.times.len() == block.count {
+        let is_same = match &block.times {
+            Place::Inline(bytes) => {
+                !bytes.is_empty() && shared.from_ms == block.from_ms && shared.inline == *bytes
+            }
+            Place::Stored { .. } => shared.key == key,
+        };
+        if is_same && shared.times.len() == block.count {
             return Ok(());
         }
         shared.key = None;
+        shared.inline.clear();
         shared.times.clear();
         let decoded = match &block.times {
             Place::Inline(bytes) => {
@@ -177,6 +187,10 @@ impl Part {
             return Err(self.corrupt("a column of times ends elsewhere than its block"));
         }
         shared.key = key;
+        if let Place::Inline(bytes) = &block.times {
+            shared.from_ms = block.from_ms;
+            shared.inline.extend_from_slice(bytes);
+        }
         Ok(())
     }
 
