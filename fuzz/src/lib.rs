@@ -9,6 +9,7 @@ pub mod doors;
 pub mod files;
 pub mod memory_disk;
 pub mod mutate;
+pub mod queries;
 
 use std::{
     fs,
@@ -81,6 +82,7 @@ pub const TARGETS: &[Target] = &[
     target("prometheus_text", doors::prometheus_text),
     target("openmetrics", doors::openmetrics),
     target("promql", doors::promql),
+    target("promql_eval", queries::evaluate),
     target("wal", files::wal),
     target("wal_record", files::wal_record),
     target("manifest", files::manifest),

@@ -16,6 +16,7 @@ pub(crate) mod params;
 pub(crate) mod problem;
 mod prometheus;
 mod quality;
+mod queries;
 mod remote_read;
 mod rules;
 mod status;
@@ -38,8 +39,8 @@ use query::Engine;
 use tokio::sync::{Semaphore, broadcast, watch};
 
 use crate::{
-    config::Config, health::Health, mailbox::Mailbox, measure::Measure, ruling::Ruling,
-    scraping::Scraping, telemetry::Telemetry, ui, view::View,
+    config::Config, health::Health, mailbox::Mailbox, measure::Measure, queries::Queries,
+    ruling::Ruling, scraping::Scraping, telemetry::Telemetry, ui, view::View,
 };
 
 /// What the handlers share.
@@ -54,8 +55,8 @@ pub(crate) struct App {
     pub(crate) view: watch::Receiver<View>,
     pub(crate) loop_mail: Mailbox,
     pub(crate) events: broadcast::Sender<live::Signal>,
-    /// Places for queries.
-    pub(crate) queries: Arc<Semaphore>,
+    /// Queries that wait and run, and their places.
+    pub(crate) queries: Arc<Queries>,
     /// Places for live pages.
     pub(crate) live: Arc<Semaphore>,
     pub(crate) telemetry: Arc<Telemetry>,
@@ -181,6 +182,7 @@ fn prometheus_routes() -> Router<Arc<App>> {
             get(quality::quarantine).post(quality::quarantine),
         )
         .route("/health", get(health::subsystems))
+        .merge(queries::routes())
         .route("/status/tsdb", get(quality::tsdb))
         .route("/status/buildinfo", get(status::build_info))
         .route("/status/runtimeinfo", get(status::runtime_info))

@@ -25,6 +25,7 @@ use crate::{
     mailbox::{Mail, Mailbox},
     measure::Measure,
     pipeline::{Parts, Pipeline},
+    queries::Queries,
     ruling::{self, Ruling},
     scraping::{Scraping, Shown},
     streams::Streams,
@@ -209,7 +210,11 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
     });
     let app = App {
         admin,
-        queries: Arc::new(Semaphore::new(config.server.queries_max)),
+        queries: Queries::new(
+            config.server.queries.clone(),
+            Arc::clone(&clock),
+            &telemetry.registry,
+        ),
         live: Arc::new(Semaphore::new(config.server.live_max)),
         config,
         clock,
@@ -316,6 +321,9 @@ fn engine(config: &Config) -> Engine {
     let limits = Limits {
         query_bytes: config.server.query_bytes_max,
         samples: config.server.query_samples_max,
+        series: config.server.query_series_max,
+        steps: config.server.query_points_max,
+        bytes: config.server.query_memory_max,
         ..Limits::default()
     };
     Engine::new(Options {

@@ -54,6 +54,13 @@ pub(crate) enum Command {
     Agent(AgentArgs),
     /// Ask a server a PromQL query.
     Query(QueryArgs),
+    /// Show the queries a server works on, or end one of them.
+    ///
+    /// One a line: its number, whether it waits for a place or runs, seconds waited and run, series
+    /// and samples looked at so far, the most memory it held, who asks, and the query. `slow` shows
+    /// what took longer than `server.query_slow_after` lately, with its outcome; `kill 7` ends
+    /// number 7, wherever it stands: its client gets an error.
+    Queries(QueriesArgs),
     /// Show how a server's subsystems fare, and whose fault it is where they do not fare well.
     ///
     /// One a line: state, name, reason, and the subsystems below it that cause it. Exits with 1
@@ -230,6 +237,34 @@ pub(crate) struct QueryArgs {
     /// Print the server's JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueriesArgs {
+    #[command(subcommand)]
+    pub(crate) act: Option<QueriesAct>,
+    /// The server.
+    #[arg(
+        long,
+        global = true,
+        default_value = "http://127.0.0.1:9400",
+        env = "ALLUSE_URL"
+    )]
+    pub(crate) url: String,
+    /// Print the server's JSON.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueriesAct {
+    /// End a query that waits or runs.
+    Kill {
+        /// Its number, as the list shows it.
+        id: String,
+    },
+    /// Show those that took long lately, the newest first.
+    Slow,
 }
 
 #[derive(Debug, Subcommand)]

@@ -50,12 +50,32 @@ pub(crate) struct Server {
     pub(crate) query_bytes_max: usize,
     /// Samples a query may hold in memory.
     pub(crate) query_samples_max: usize,
-    /// Queries running at once; more wait their turn, briefly, then get 503.
-    pub(crate) queries_max: usize,
+    /// Series one selector of a query may read.
+    pub(crate) query_series_max: usize,
+    /// Points a series of a range query may have.
+    pub(crate) query_points_max: usize,
+    /// Bytes of samples and results one query may hold.
+    pub(crate) query_memory_max: usize,
+    pub(crate) queries: Queries,
     /// Pages listening to the live stream at once.
     pub(crate) live_max: usize,
     /// Whether snapshots, deletes and backups can be asked for over HTTP.
     pub(crate) admin_api: bool,
+}
+
+/// How many queries run and wait at once, and what they may take together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Queries {
+    /// Queries running at once; more wait their turn.
+    pub(crate) running_max: usize,
+    /// Queries waiting at once; more get 503.
+    pub(crate) waiting_max: usize,
+    /// Longest wait; then 503.
+    pub(crate) wait_max: Duration,
+    /// Bytes of samples and results all running queries may hold together.
+    pub(crate) memory_max: usize,
+    /// A query that runs longer is logged and kept to be looked at.
+    pub(crate) slow: Duration,
 }
 
 /// How much is kept, and how.
@@ -365,7 +385,11 @@ fn server(said: Section<'_, '_>) -> Server {
         body_bytes_max: size(&said, "body_bytes_max", 32 << 20, 1 << 30),
         query_bytes_max: size(&said, "query_bytes_max", 16 << 10, 1 << 20),
         query_samples_max: size(&said, "query_samples_max", 50_000_000, usize::MAX >> 8),
-        queries_max: size(&said, "queries_max", 16, 1 << 10),
+        // As Prometheus has it: more points than any screen has columns.
+        query_points_max: size(&said, "query_points_max", 11_000, 1 << 24),
+        query_series_max: size(&said, "query_series_max", 1_000_000, 1 << 32),
+        query_memory_max: size(&said, "query_memory_max", 1 << 30, usize::MAX >> 8),
+        queries: queries(&said),
         live_max: size(&said, "live_max", 64, 1 << 14),
         admin_api: said.flag("admin_api").unwrap_or(false),
         query_timeout: said
@@ -374,6 +398,21 @@ fn server(said: Section<'_, '_>) -> Server {
     };
     said.finish();
     server
+}
+
+fn queries(said: &Section<'_, '_>) -> Queries {
+    let span = |key, most, default| {
+        said.duration(key, Duration::from_millis(1)..=most)
+            .unwrap_or(default)
+    };
+    Queries {
+        running_max: size(said, "queries_max", 16, 1 << 10),
+        waiting_max: size(said, "queries_waiting_max", 128, 1 << 14),
+        // Twice what a query may hold: two of the largest together, or many of the usual.
+        memory_max: size(said, "queries_memory_max", 2 << 30, usize::MAX >> 8),
+        wait_max: span("query_wait_max", HOUR, Duration::from_secs(10)),
+        slow: span("query_slow_after", HOUR, Duration::from_secs(5)),
+    }
 }
 
 fn size(said: &Section<'_, '_>, key: &'static str, default: usize, most: usize) -> usize {

@@ -21,6 +21,8 @@ mod optimize;
 mod otlp_grpc;
 mod pipeline;
 mod quarantine;
+mod queries;
+mod queries_cli;
 mod report;
 mod ruling;
 mod scraping;
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Agent(args) => agent::run(args),
         Command::Query(args) => ask::run(&args),
+        Command::Queries(args) => queries_cli::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Quarantine(args) => quarantine::run(&args),
         Command::Optimize { method } => optimize::run(method),

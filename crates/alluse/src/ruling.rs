@@ -20,7 +20,7 @@ use std::{
 };
 
 use model::{AlertSink, Batch, Clock, Durability, Labels, SampleSink, SeriesReader, Value};
-use query::{Engine, QueryValue, Stop};
+use query::{Account, Engine, QueryValue, Stop, Watch};
 use rules::{Due, Evaluate, Group, GroupStatus, Schedule, Surroundings};
 use tokio::sync::Notify;
 
@@ -301,10 +301,14 @@ impl Evaluate for Answers<'_> {
     fn evaluate(&self, expr: &str, at_ms: i64) -> Result<Vec<(Labels, Value)>, String> {
         let deadline = self.0.clock.monotonic() + self.0.query_timeout;
         let late = || (self.0.clock.monotonic() >= deadline).then_some(Stop::Timeout);
+        let watch = Watch {
+            stop: &late,
+            account: &Account::default(),
+        };
         let answer = self
             .0
             .engine
-            .instant_until(&*self.0.reader, expr, at_ms, &late)
+            .instant_watched(&*self.0.reader, expr, at_ms, watch)
             .map_err(|error| crate::api::problem::chain(&error))?;
         elements(answer.value)
     }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use model::{Labels, SeriesReader};
 
+use crate::account::Account;
 use crate::answer::{Answer, MatrixSeries, QueryValue, VectorSample};
 use crate::ast::{Expr, ValueType};
 use crate::error::{ParseError, QueryError, Stop};
@@ -15,6 +16,23 @@ use crate::limits::Options;
 
 /// Asked now and then while a query runs; answers why it has to end, if it has to.
 pub type StopSignal<'a> = &'a (dyn Fn() -> Option<Stop> + Sync);
+
+/// Who looks after a query while it runs.
+#[derive(Clone, Copy)]
+pub struct Watch<'a> {
+    /// Ends it early.
+    pub stop: StopSignal<'a>,
+    /// Counts what it takes.
+    pub account: &'a Account,
+}
+
+impl std::fmt::Debug for Watch<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch")
+            .field("account", self.account)
+            .finish_non_exhaustive()
+    }
+}
 
 /// Evaluates queries. Holds nothing but its settings.
 #[derive(Debug, Clone, Default)]
@@ -114,7 +132,7 @@ impl Engine {
         query: &str,
         time_ms: i64,
     ) -> Result<Answer, QueryError> {
-        self.instant_until(reader, query, time_ms, &|| None)
+        self.run_alone(reader, query, When::Instant { time_ms })
     }
 
     /// The answer at each step from `start_ms` up to and including `end_ms`.
@@ -126,29 +144,47 @@ impl Engine {
         end_ms: i64,
         step_ms: i64,
     ) -> Result<Answer, QueryError> {
-        self.range_until(reader, query, start_ms, end_ms, step_ms, &|| None)
+        let when = When::Range {
+            start_ms,
+            end_ms,
+            step_ms,
+        };
+        self.run_alone(reader, query, when)
     }
 
-    /// As [`Engine::instant`], ended early when `stop` says so.
-    pub fn instant_until(
+    fn run_alone(
+        &self,
+        reader: &dyn SeriesReader,
+        query: &str,
+        when: When,
+    ) -> Result<Answer, QueryError> {
+        let watch = Watch {
+            stop: &|| None,
+            account: &Account::default(),
+        };
+        self.run(reader, query, when, watch)
+    }
+
+    /// As [`Engine::instant`], watched.
+    pub fn instant_watched(
         &self,
         reader: &dyn SeriesReader,
         query: &str,
         time_ms: i64,
-        stop: StopSignal<'_>,
+        watch: Watch<'_>,
     ) -> Result<Answer, QueryError> {
-        self.run(reader, query, When::Instant { time_ms }, stop)
+        self.run(reader, query, When::Instant { time_ms }, watch)
     }
 
-    /// As [`Engine::range`], ended early when `stop` says so.
-    pub fn range_until(
+    /// As [`Engine::range`], watched.
+    pub fn range_watched(
         &self,
         reader: &dyn SeriesReader,
         query: &str,
         start_ms: i64,
         end_ms: i64,
         step_ms: i64,
-        stop: StopSignal<'_>,
+        watch: Watch<'_>,
     ) -> Result<Answer, QueryError> {
         self.run(
             reader,
@@ -158,7 +194,7 @@ impl Engine {
                 end_ms,
                 step_ms,
             },
-            stop,
+            watch,
         )
     }
 
@@ -167,7 +203,7 @@ impl Engine {
         reader: &dyn SeriesReader,
         query: &str,
         when: When,
-        stop: StopSignal<'_>,
+        watch: Watch<'_>,
     ) -> Result<Answer, QueryError> {
         let grid = when.grid(self.options.limits.steps)?;
         let expr = self.parse(query)?;
@@ -176,8 +212,8 @@ impl Engine {
             text: query,
             options: &self.options,
             times: when.times(),
-            stop,
-            budget: Budget::new(&self.options.limits),
+            stop: watch.stop,
+            budget: Budget::new(&self.options.limits, watch.account),
             annotations: RefCell::default(),
             buckets: std::cell::Cell::default(),
         };
@@ -214,7 +250,8 @@ fn instant_value(
             other => return Err(QueryError::Execution(format!("{other} is no string"))),
         },
         ValueType::Vector => {
-            let rows = named(evaluator.rows(expr, grid)?.take())?;
+            let mut held = evaluator.rows(expr, grid)?;
+            let rows = named(held.take())?;
             QueryValue::Vector(
                 rows.into_iter()
                     .filter_map(|r| sample(r, time_ms))
@@ -230,7 +267,7 @@ fn range_value(
     expr: &Expr,
     grid: Grid,
 ) -> Result<Vec<MatrixSeries>, QueryError> {
-    let rows = match expr.value_type() {
+    let mut held = match expr.value_type() {
         ValueType::Scalar => {
             let column = evaluator.scalar(expr, grid)?;
             return Ok(vec![points(
@@ -238,7 +275,7 @@ fn range_value(
                 grid,
             )]);
         }
-        ValueType::Vector => named(evaluator.rows(expr, grid)?.take())?,
+        ValueType::Vector => evaluator.rows(expr, grid)?,
         other => {
             let found = other.as_str();
             return Err(QueryError::BadInput(format!(
@@ -247,6 +284,7 @@ fn range_value(
             )));
         }
     };
+    let rows = named(held.take())?;
     let mut series: Vec<MatrixSeries> = rows.into_iter().map(|row| points(row, grid)).collect();
     series.sort_by(|a, b| a.labels.cmp(&b.labels));
     Ok(series)

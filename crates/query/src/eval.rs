@@ -82,7 +82,7 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) options: &'a Options,
     pub(crate) times: QueryTimes,
     pub(crate) stop: StopSignal<'a>,
-    pub(crate) budget: Budget,
+    pub(crate) budget: Budget<'a>,
     pub(crate) annotations: RefCell<Annotations>,
     /// Whether buckets matter where the evaluation stands.
     pub(crate) buckets: StdCell<Buckets>,

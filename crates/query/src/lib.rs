@@ -5,6 +5,7 @@
 //! range of steps and gives an [`Answer`]; [`json`] writes its `data` as Prometheus's HTTP API
 //! does. The language and its semantics are those of Prometheus 3.
 
+pub mod account;
 mod annotations;
 pub mod answer;
 pub mod ast;
@@ -22,8 +23,9 @@ mod literal;
 pub mod parser;
 pub mod position;
 
+pub use account::{Account, Pool};
 pub use answer::{Answer, MatrixSeries, QueryValue, VectorSample};
-pub use engine::{Engine, StopSignal};
+pub use engine::{Engine, StopSignal, Watch};
 pub use error::{ParseError, QueryError, Stop};
 pub use float_text::format_value;
 pub use limits::{Limits, Options};

@@ -59,3 +59,10 @@ pub fn peak_bytes<T>(act: impl FnOnce() -> T) -> (T, usize) {
     let peak = PEAK.with(Cell::get) - before;
     (result, usize::try_from(peak).unwrap_or_default())
 }
+
+/// What `act` gives, and the bytes this thread holds now beyond what it held before.
+pub fn kept_bytes<T>(act: impl FnOnce() -> T) -> (T, isize) {
+    let before = NOW.with(Cell::get);
+    let result = act();
+    (result, NOW.with(Cell::get) - before)
+}

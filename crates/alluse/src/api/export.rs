@@ -28,8 +28,8 @@ pub(super) async fn json_lines(
     }
     let from_ms = params.time_ms("start")?.unwrap_or(i64::MIN);
     let to_ms = params.time_ms("end")?.unwrap_or(i64::MAX);
-    let place = app.queries.clone().try_acquire_owned();
-    let place = place.map_err(|_full| ApiError::unavailable("too many queries are running"))?;
+    let place = app.queries.try_place();
+    let place = place.ok_or_else(|| ApiError::unavailable("too many queries are running"))?;
     // A few chunks ahead of a reader that is slower than the store.
     let (sender, receiver) = tokio::sync::mpsc::channel(4);
     tokio::task::spawn_blocking(move || {

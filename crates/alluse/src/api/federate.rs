@@ -17,6 +17,7 @@ use axum::{
 use model::{Labels, Matcher, Selection, Series, is_stale};
 
 use super::{App, params::Params, problem::ApiError};
+use crate::queries::Asked;
 
 /// The text format.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -29,11 +30,20 @@ pub(super) async fn federate(
     params: Params,
 ) -> Result<Response, ApiError> {
     let any_of = params.matchers()?;
-    let place = app.queries.clone().acquire_owned().await;
-    let place = place.map_err(|_closed| ApiError::unavailable("the server is shutting down"))?;
+    let now_ms = app.clock.wall_ms();
+    let asked = Asked {
+        text: format!(
+            "federate {}",
+            params.all("match[]").collect::<Vec<_>>().join(" ")
+        ),
+        times: (now_ms, now_ms, 0),
+        client: String::new(),
+    };
+    let place = app.queries.admit(asked, app.config.server.query_timeout);
+    let place = place.await?;
     let task = tokio::task::spawn_blocking(move || {
         let text = text(&app, any_of);
-        drop(place);
+        place.note(&Ok(()));
         text
     });
     let text = task

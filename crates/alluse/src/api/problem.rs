@@ -9,6 +9,8 @@ use query::QueryError;
 use serde::Serialize;
 use wire::control::Problem;
 
+use crate::queries::Refused;
+
 /// An error in Prometheus's envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ApiError {
@@ -75,6 +77,18 @@ impl From<QueryError> for ApiError {
             }
             QueryError::Read(model::ReadError::Remote(_)) => Self::unavailable(message),
             QueryError::Read(_) => Self::internal(message),
+        }
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        let message = refused.to_string();
+        match refused {
+            Refused::Killed => Self::new(StatusCode::SERVICE_UNAVAILABLE, "canceled", message),
+            Refused::QueueFull | Refused::WaitedTooLong | Refused::Closed => {
+                Self::unavailable(message)
+            }
         }
     }
 }

@@ -4,17 +4,23 @@ use std::sync::Arc;
 
 use axum::{
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use query::{Answer, Engine, QueryValue, Stop};
+use query::{Answer, Engine, QueryError, QueryValue, Watch};
+use serde_json::json;
 
 use super::{App, names::TRUNCATED, params::Params, problem::ApiError};
+use crate::queries::{Admitted, Asked};
 
 pub(super) type Reply = Result<Response, ApiError>;
 
 /// `GET|POST /api/v1/query`
-pub(super) async fn instant(State(app): State<Arc<App>>, params: Params) -> Reply {
+pub(super) async fn instant(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    params: Params,
+) -> Reply {
     let text = params.get("query").unwrap_or_default().to_owned();
     if let Some(remote) = &app.answers {
         return forwarded(&app, remote, "query", params).await;
@@ -23,14 +29,20 @@ pub(super) async fn instant(State(app): State<Arc<App>>, params: Params) -> Repl
     let time_ms = params
         .moment_ms("time")?
         .unwrap_or_else(|| app.clock.wall_ms());
-    let answer = evaluate(&app, &params, move |app, stop| {
-        engine.instant_until(app.reader.as_ref(), &text, time_ms, stop)
-    });
-    Ok(written(&limited(answer.await?, limit)))
+    let asked = asked(&text, (time_ms, time_ms, 0), &headers);
+    evaluate(&app, &params, asked, move |app, watch| {
+        let answer = engine.instant_watched(app.reader.as_ref(), &text, time_ms, watch);
+        Ok(limited(answer?, limit))
+    })
+    .await
 }
 
 /// `GET|POST /api/v1/query_range`
-pub(super) async fn range(State(app): State<Arc<App>>, params: Params) -> Reply {
+pub(super) async fn range(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    params: Params,
+) -> Reply {
     let text = params.get("query").unwrap_or_default().to_owned();
     let start_ms = params.required_time_ms("start")?;
     let end_ms = params.required_time_ms("end")?;
@@ -44,10 +56,25 @@ pub(super) async fn range(State(app): State<Arc<App>>, params: Params) -> Reply 
         return forwarded(&app, remote, "query_range", params).await;
     }
     let (limit, engine) = (params.limit()?, engine(&app, &params)?);
-    let answer = evaluate(&app, &params, move |app, stop| {
-        engine.range_until(app.reader.as_ref(), &text, start_ms, end_ms, step_ms, stop)
-    });
-    Ok(written(&limited(answer.await?, limit)))
+    let asked = asked(&text, (start_ms, end_ms, step_ms), &headers);
+    evaluate(&app, &params, asked, move |app, watch| {
+        let reader = app.reader.as_ref();
+        let answer = engine.range_watched(reader, &text, start_ms, end_ms, step_ms, watch);
+        Ok(limited(answer?, limit))
+    })
+    .await
+}
+
+/// What the list of queries says of a request.
+fn asked(text: &str, times: (i64, i64, i64), headers: &HeaderMap) -> Asked {
+    let client = headers
+        .get(header::USER_AGENT)
+        .and_then(|agent| agent.to_str().ok());
+    Asked {
+        text: text.to_owned(),
+        times,
+        client: client.unwrap_or_default().to_owned(),
+    }
 }
 
 /// The answer of the store elsewhere, as it gave it: the query is its to evaluate, whole.
@@ -57,12 +84,14 @@ async fn forwarded(
     route: &'static str,
     params: Params,
 ) -> Reply {
-    let place = app.queries.clone().acquire_owned().await;
-    let place = place.map_err(|_closed| ApiError::unavailable("the server is shutting down"))?;
+    let text = params.get("query").unwrap_or_default();
+    let asked = asked(text, (0, 0, 0), &HeaderMap::new());
+    let place = app.queries.admit(asked, app.config.server.query_timeout);
+    let place = place.await?;
     let remote = Arc::clone(remote);
     let task = tokio::task::spawn_blocking(move || {
         let answered = remote.forward(route, params.pairs());
-        drop(place);
+        place.note(&Ok(()));
         answered
     });
     let answered = task
@@ -74,42 +103,94 @@ async fn forwarded(
 }
 
 /// Runs a query on a thread of its own, within the time it may take and never more of them at
-/// once than there are places.
+/// once than there are places. Who gives up waiting ends it.
 async fn evaluate(
     app: &Arc<App>,
     params: &Params,
-    run: impl FnOnce(&App, query::StopSignal<'_>) -> Result<Answer, query::QueryError> + Send + 'static,
-) -> Result<Answer, ApiError> {
+    asked: Asked,
+    run: impl FnOnce(&App, Watch<'_>) -> Result<Answer, QueryError> + Send + 'static,
+) -> Reply {
     let asked_ms = params
         .span_ms("timeout")?
         .and_then(|ms| u64::try_from(ms).ok());
     let most = app.config.server.query_timeout;
     let time = asked_ms.map_or(most, |ms| most.min(std::time::Duration::from_millis(ms)));
-    let deadline = app.clock.monotonic() + time;
-    let place = tokio::time::timeout(time, app.queries.clone().acquire_owned()).await;
-    let place = place
-        .map_err(|_elapsed| ApiError::unavailable("too many queries are running"))?
-        .map_err(|_closed| ApiError::unavailable("the server is shutting down"))?;
+    let wants_stats = params.get("stats").is_some_and(|s| !s.is_empty());
+    let admitted = app.queries.admit(asked, time).await?;
+    let _leash = admitted.leash();
     let app = Arc::clone(app);
     let task = tokio::task::spawn_blocking(move || {
-        let late = || (app.clock.monotonic() >= deadline).then_some(Stop::Timeout);
-        let answer = run(&app, &late);
-        drop(place);
+        let watch = Watch {
+            stop: &admitted.stop(time),
+            account: &admitted.ticket.account,
+        };
+        let answer = run(&app, watch).and_then(|answer| {
+            let _answer = watch.account.hold(answer_bytes(&answer.value))?;
+            Ok(written(&answer, wants_stats.then_some(&admitted)))
+        });
+        admitted.note(&answer);
         answer
     });
     let answer = task
         .await
         .map_err(|e| ApiError::internal(format!("the query failed: {e}")))?;
-    Ok(answer?)
+    Ok(json_body(answer?))
 }
 
-/// An answer in the envelope.
-fn written(answer: &Answer) -> Response {
+/// What an answer takes, as values and as JSON.
+fn answer_bytes(value: &QueryValue) -> usize {
+    /// A time and a value: 16 bytes, and up to 40 of text.
+    const POINT_BYTES: usize = 56;
+    let labels = |labels: &model::Labels| 2 * labels.as_bytes().len() + 128;
+    match value {
+        QueryValue::Scalar { .. } => POINT_BYTES,
+        QueryValue::String { text, .. } => 2 * text.len(),
+        QueryValue::Vector(samples) => {
+            let one = |s: &query::VectorSample| POINT_BYTES + labels(&s.labels);
+            samples.iter().map(one).sum()
+        }
+        QueryValue::Matrix(series) => {
+            let points = |s: &query::MatrixSeries| s.floats.len() + s.histograms.len();
+            let one = |s| POINT_BYTES * points(s) + labels(&s.labels);
+            series.iter().map(one).sum()
+        }
+    }
+}
+
+/// An answer in the envelope, with what the query took if that was asked for.
+fn written(answer: &Answer, stats_of: Option<&Admitted>) -> Vec<u8> {
     let notes = [("warnings", &answer.warnings), ("infos", &answer.infos)];
+    let write = |body: &mut Vec<u8>| {
+        query::json::write_data(body, &answer.value);
+        if let Some(admitted) = stats_of {
+            // Into `data`, behind the result.
+            body.pop();
+            body.extend_from_slice(format!(r#","stats":{}}}"#, stats(admitted)).as_bytes());
+        }
+    };
     enveloped(
-        |body| query::json::write_data(body, &answer.value),
+        write,
         notes.map(|(key, notes)| (key, notes.iter().map(String::as_str).collect::<Vec<_>>())),
     )
+}
+
+/// As Prometheus tells them. Of its timings those that are measured here: parsing and sorting are
+/// part of the evaluation.
+fn stats(admitted: &Admitted) -> serde_json::Value {
+    let account = &admitted.ticket.account;
+    let waited = admitted.ticket.waited().unwrap_or_default().as_secs_f64();
+    let total = admitted.age().as_secs_f64();
+    json!({
+        "timings": {
+            "evalTotalTime": total - waited,
+            "execQueueTime": waited,
+            "execTotalTime": total,
+        },
+        "samples": {
+            "totalQueryableSamples": account.samples_seen(),
+            "peakSamples": account.samples_peak(),
+        },
+    })
 }
 
 /// Data in the envelope.
@@ -122,14 +203,18 @@ pub(super) fn success_with(data: &impl serde::Serialize, warnings: &[&str]) -> R
     let write = |body: &mut Vec<u8>| {
         serde_json::to_writer(body, data).expect("data of the API is JSON");
     };
-    enveloped(write, [("warnings", warnings.to_vec())])
+    json_body(enveloped(write, [("warnings", warnings.to_vec())]))
+}
+
+fn json_body(body: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 /// `{"status":"success","data":...}` in Prometheus's order, with the notes there are.
 fn enveloped<const N: usize>(
     write_data: impl FnOnce(&mut Vec<u8>),
     notes: [(&str, Vec<&str>); N],
-) -> Response {
+) -> Vec<u8> {
     let mut body = br#"{"status":"success","data":"#.to_vec();
     write_data(&mut body);
     for (key, notes) in notes {
@@ -139,7 +224,7 @@ fn enveloped<const N: usize>(
         }
     }
     body.push(b'}');
-    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+    body
 }
 
 /// Leaves at most as many series as the request wants, and says so.

@@ -31,8 +31,8 @@ pub(super) async fn read(State(app): State<Arc<App>>, body: Bytes) -> Result<Res
     collect::receive::snappy::decode(&body, REQUEST_BYTES_MAX, &mut plain)
         .map_err(|e| ApiError::bad(format!("the request is not snappy: {e}")))?;
     let request = ReadRequest::decode(&plain).map_err(ApiError::bad)?;
-    let place = app.queries.clone().try_acquire_owned();
-    let place = place.map_err(|_full| ApiError::unavailable("too many queries are running"))?;
+    let place = app.queries.try_place();
+    let place = place.ok_or_else(|| ApiError::unavailable("too many queries are running"))?;
     let task = tokio::task::spawn_blocking(move || {
         let answer = answer(&app, &request);
         drop(place);

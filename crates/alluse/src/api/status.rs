@@ -109,7 +109,7 @@ pub(super) async fn flags(State(app): State<Arc<App>>) -> Response {
         ),
         (
             "query.max-concurrency",
-            config.server.queries_max.to_string(),
+            config.server.queries.running_max.to_string(),
         ),
         ("query.max-samples", limits.samples.to_string()),
         ("query.timeout", duration(config.server.query_timeout)),

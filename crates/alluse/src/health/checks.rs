@@ -60,9 +60,12 @@ pub(crate) fn register(health: &Health, app: &App, keep: &Keep) {
     let behind = Arc::clone(&app.telemetry);
     health.register("loop", &["journal", "store"], turning(behind));
     health.register("collector", &["store"], collector(app.collector.clone()));
-    let (places, most) = (Arc::clone(&app.queries), app.config.server.queries_max);
+    let (places, most) = (
+        Arc::clone(&app.queries),
+        app.config.server.queries.running_max,
+    );
     health.register("queries", &["store"], move |_now| {
-        queries(places.available_permits(), most)
+        queries(places.places_free(), most)
     });
     health.register("clock", &[], clock(Arc::clone(&app.clock)));
 }

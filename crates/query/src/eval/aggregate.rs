@@ -11,6 +11,9 @@ use crate::annotations::{Note, Operation};
 use crate::ast::{Aggregate, AggregateOp, Expr};
 use crate::float_text::format_value;
 
+/// A row, its number by labels, and a column: what each takes beside its contents.
+const ROW_BYTES: usize = 256;
+
 /// How the labels of an aggregation decide.
 fn grouping(a: &Aggregate) -> Grouping {
     if a.without {
@@ -55,8 +58,9 @@ impl Evaluator<'_> {
         self.stream(&a.inner, grid, &mut |row| {
             let number = index.of(&row.labels);
             if number == groups.len() {
-                held.add(grid.count, Fold::bytes(a.op, grid.count))?;
                 let labels = index.grouping().key(&row.labels);
+                let key = 2 * labels.as_bytes().len() + ROW_BYTES;
+                held.add(grid.count, Fold::bytes(a.op, grid.count) + key)?;
                 groups.push((labels, Fold::new(a.op, grid.count)));
             }
             for noted in groups[number].1.add(&row) {
@@ -162,6 +166,7 @@ impl Evaluator<'_> {
             ..grid
         });
         let mut numbers = Vec::new();
+        let mut held = self.budget.hold(0, 0)?;
         self.stream(&a.inner, grid, &mut |row| {
             for i in 0..grid.count {
                 let Some(cell) = row.cell(i) else { continue };
@@ -172,6 +177,8 @@ impl Evaluator<'_> {
                 let key = grouping.key(&row.labels.with(&label.value, &value));
                 let number = counts.row(&key, false);
                 if number == numbers.len() {
+                    // The counts and the row they end up in.
+                    held.add(0, key.as_bytes().len() + 2 * 8 * grid.count + ROW_BYTES)?;
                     numbers.push(vec![0.0_f64; grid.count]);
                 }
                 numbers[number][i] += 1.0;

@@ -1,28 +1,26 @@
 //! What a query holds in memory, counted before it is taken.
 
-use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 
 use super::grid::Row;
+use crate::account::Account;
 use crate::error::QueryError;
 use crate::limits::Limits;
 
-/// Samples and bytes held at the moment.
+/// What one query may hold and read, and the account of it.
 #[derive(Debug)]
-pub(crate) struct Budget {
-    samples: Cell<usize>,
+pub(crate) struct Budget<'a> {
+    pub(crate) account: &'a Account,
     samples_max: usize,
-    bytes: Cell<usize>,
     bytes_max: usize,
     series_max: usize,
 }
 
-impl Budget {
-    pub(crate) fn new(limits: &Limits) -> Self {
+impl<'a> Budget<'a> {
+    pub(crate) fn new(limits: &Limits, account: &'a Account) -> Self {
         Self {
-            samples: Cell::new(0),
+            account,
             samples_max: limits.samples,
-            bytes: Cell::new(0),
             bytes_max: limits.bytes,
             series_max: limits.series,
         }
@@ -39,6 +37,12 @@ impl Budget {
         Ok(held)
     }
 
+    /// Takes room for the samples of a series that was read.
+    pub(crate) fn hold_read(&self, samples: usize) -> Result<Held<'_>, QueryError> {
+        self.account.read(1, samples);
+        self.hold(samples, SAMPLE_BYTES * samples)
+    }
+
     /// Whether one selector may read so many series.
     pub(crate) fn series(&self, count: usize) -> Result<(), QueryError> {
         if count <= self.series_max {
@@ -49,33 +53,35 @@ impl Budget {
     }
 }
 
+/// A time and a value.
+const SAMPLE_BYTES: usize = 16;
+
 /// Room taken; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Held<'b> {
-    budget: &'b Budget,
+    budget: &'b Budget<'b>,
     samples: usize,
     bytes: usize,
 }
 
 impl Held<'_> {
     pub(crate) fn add(&mut self, samples: usize, bytes: usize) -> Result<(), QueryError> {
-        let budget = self.budget;
-        let all_samples = budget.samples.get().saturating_add(samples);
-        let all_bytes = budget.bytes.get().saturating_add(bytes);
-        if all_samples > budget.samples_max {
+        let Budget {
+            account,
+            samples_max,
+            bytes_max,
+            ..
+        } = self.budget;
+        if account.samples().saturating_add(samples) > *samples_max {
             let message = "query processing would load too many samples into memory in query \
                            execution";
             return Err(QueryError::TooLarge(message.to_owned()));
         }
-        if all_bytes > budget.bytes_max {
-            let message = format!(
-                "query would hold more than {} bytes of results",
-                budget.bytes_max
-            );
+        if account.bytes().saturating_add(bytes) > *bytes_max {
+            let message = format!("query would hold more than {bytes_max} bytes of results");
             return Err(QueryError::TooLarge(message));
         }
-        budget.samples.set(all_samples);
-        budget.bytes.set(all_bytes);
+        account.take(samples, bytes)?;
         self.samples += samples;
         self.bytes += bytes;
         Ok(())
@@ -84,10 +90,7 @@ impl Held<'_> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        self.budget
-            .samples
-            .set(self.budget.samples.get() - self.samples);
-        self.budget.bytes.set(self.budget.bytes.get() - self.bytes);
+        self.budget.account.give(self.samples, self.bytes);
     }
 }
 
@@ -99,7 +102,7 @@ pub(crate) struct Rows<'b> {
 }
 
 impl<'b> Rows<'b> {
-    pub(crate) fn new(budget: &'b Budget) -> Self {
+    pub(crate) fn new(budget: &'b Budget<'b>) -> Self {
         Self {
             rows: Vec::new(),
             held: Held {
@@ -110,7 +113,7 @@ impl<'b> Rows<'b> {
         }
     }
 
-    pub(crate) fn from_vec(budget: &'b Budget, rows: Vec<Row>) -> Result<Self, QueryError> {
+    pub(crate) fn from_vec(budget: &'b Budget<'b>, rows: Vec<Row>) -> Result<Self, QueryError> {
         let mut all = Self::new(budget);
         for row in rows {
             all.push(row)?;
@@ -119,13 +122,12 @@ impl<'b> Rows<'b> {
     }
 
     pub(crate) fn push(&mut self, row: Row) -> Result<(), QueryError> {
-        let bytes = size_of::<Row>() + 8 * (row.floats.len() + row.histograms.len());
-        self.held.add(row.present(), bytes)?;
+        self.held.add(row.present(), row.bytes())?;
         self.rows.push(row);
         Ok(())
     }
 
-    /// The rows; from here on they are not counted.
+    /// The rows; their room is taken for as long as this lives.
     pub(crate) fn take(&mut self) -> Vec<Row> {
         std::mem::take(&mut self.rows)
     }

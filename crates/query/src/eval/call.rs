@@ -2,6 +2,7 @@
 
 use super::grid::{Grid, Row};
 use super::range::Span;
+use super::rate::{Plan, RateKind};
 use super::select::Take;
 use super::series::{RangeSeries, Slice, Stretch, bounds};
 use super::stats::Buckets;
@@ -249,6 +250,8 @@ impl Evaluator<'_> {
         frames: &mut Frames,
     ) -> Result<Row> {
         frames.fit(series, span, grid);
+        let seen = frames.floats.inside + frames.histograms.inside;
+        self.budget.account.saw(seen);
         let notes = self.series_notes(&series.labels, span);
         let row = self.range_row(c, series, span, grid, frames, scalars, &notes)?;
         super::rate::note_non_counter(c.function.kind, &row, &notes);
@@ -265,7 +268,7 @@ impl Evaluator<'_> {
         series: &RangeSeries,
         span: &Span,
         grid: Grid,
-        frames: &Frames,
+        frames: &mut Frames,
         scalars: &[Vec<f64>],
         notes: &SeriesNotes<'_>,
     ) -> Result<Row> {
@@ -275,7 +278,7 @@ impl Evaluator<'_> {
         let mut row = Row::new(series.labels.clone(), drop_name, grid.count);
         if series.histograms.times.is_empty()
             && span.extension == Extension::None
-            && super::over_time::columns(kind, series, &frames.floats, span, grid, notes, &mut row)
+            && super::over_time::columns(kind, series, frames, span, grid, notes, &mut row)
         {
             return Ok(row);
         }
@@ -285,8 +288,8 @@ impl Evaluator<'_> {
                 self.check_stop()?;
             }
             let window = Window {
-                floats: Slice::of(&series.floats, frames.floats[i]),
-                histograms: Slice::of(&series.histograms, frames.histograms[i]),
+                floats: Slice::of(&series.floats, frames.floats.windows[i]),
+                histograms: Slice::of(&series.histograms, frames.histograms.windows[i]),
                 stretch: span.window(time),
                 time,
                 span,
@@ -315,18 +318,59 @@ impl Evaluator<'_> {
     }
 }
 
-/// Which samples each step's window holds.
+/// Which samples each step's window holds. Series scraped together have the same times, and so
+/// the same frames.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
-    floats: Vec<(usize, usize)>,
-    histograms: Vec<(usize, usize)>,
+    floats: Fitted,
+    histograms: Fitted,
+}
+
+/// The windows over one column of times, and what is known of rates from that alone.
+#[derive(Debug, Default)]
+struct Fitted {
+    times: Vec<i64>,
+    windows: Vec<(usize, usize)>,
+    plans: Vec<Plan>,
+    /// Samples in all windows together.
+    inside: usize,
+}
+
+impl Fitted {
+    fn fit(&mut self, times: &[i64], span: &Span, grid: Grid) {
+        if self.windows.is_empty() || self.times != times {
+            times.clone_into(&mut self.times);
+            self.plans.clear();
+            let reaches = grid.times().map(|t| span.reach(t));
+            bounds(times, reaches, &mut self.windows);
+            self.inside = self.windows.iter().map(|(low, high)| high - low).sum();
+        }
+    }
 }
 
 impl Frames {
     fn fit(&mut self, series: &RangeSeries, span: &Span, grid: Grid) {
-        let reaches = || grid.times().map(|t| span.reach(t));
-        bounds(&series.floats.times, reaches(), &mut self.floats);
-        bounds(&series.histograms.times, reaches(), &mut self.histograms);
+        self.floats.fit(&series.floats.times, span, grid);
+        self.histograms.fit(&series.histograms.times, span, grid);
+    }
+
+    /// Windows of floats.
+    pub(super) fn floats(&self) -> &[(usize, usize)] {
+        &self.floats.windows
+    }
+
+    /// How a function of `kind` extrapolates at each step; the same for all series of these
+    /// times, if none of them says when its counter began.
+    pub(super) fn plans(&mut self, kind: RateKind, span: &Span, grid: Grid) -> &[Plan] {
+        let fitted = &mut self.floats;
+        if fitted.plans.is_empty() {
+            let steps = fitted.windows.iter().zip(grid.times());
+            let plan = |(window, time): (&(usize, usize), i64)| {
+                Plan::of(kind, &fitted.times, *window, span.window(time), span.range)
+            };
+            fitted.plans = steps.map(plan).collect();
+        }
+        &fitted.plans
     }
 }
 

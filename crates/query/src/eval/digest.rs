@@ -25,7 +25,7 @@ use crate::functions::Kind;
 use crate::position::Position;
 
 /// Windows shorter than this, or closer to each other, hold too few runs to gain by them, ms.
-const RANGE_MIN_MS: i64 = 300_000;
+const RANGE_MIN_MS: i64 = 600_000;
 /// How much larger than a sum its terms may be together.
 const CONDITION_MAX: f64 = 1000.0;
 /// Sums of magnitudes above this might have overflowed on the way.
@@ -131,6 +131,8 @@ impl Evaluator<'_> {
             return self.row_of_samples(c, samples, span, grid);
         }
         let runs = in_order(&digest);
+        self.budget.account.read(1, digest.samples.values.len());
+        self.budget.account.saw(runs.len());
         let _held = self
             .budget
             .hold(runs.len(), runs.len() * size_of::<Run>())?;
@@ -190,7 +192,7 @@ impl Evaluator<'_> {
             return Ok(Row::new(model::Labels::empty(), true, grid.count));
         };
         let series = RangeSeries::read(self.prepared(samples));
-        let _held = self.budget.hold(series.len(), 0)?;
+        let _held = self.budget.hold_read(series.len())?;
         self.row_of_range(c, &series, span, grid, &[], &mut Frames::default())
     }
 

@@ -91,6 +91,12 @@ impl Row {
         }
     }
 
+    /// Memory it takes; labels count as if nobody shared them.
+    pub(crate) fn bytes(&self) -> usize {
+        let columns = 8 * (self.floats.len() + self.histograms.len());
+        size_of::<Self>() + self.labels.as_bytes().len() + columns
+    }
+
     pub(crate) fn steps(&self) -> usize {
         self.floats.len()
     }

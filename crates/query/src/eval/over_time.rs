@@ -7,7 +7,7 @@ mod histograms;
 mod sliding;
 
 use super::Result;
-use super::call::{SeriesNotes, Window};
+use super::call::{Frames, SeriesNotes, Window};
 use super::grid::{Cell, Grid, Row};
 use super::kahan::{Kahan, KahanMean};
 use super::range::Span;
@@ -23,7 +23,7 @@ use crate::functions::Kind;
 pub(super) fn columns(
     kind: Kind,
     series: &RangeSeries,
-    windows: &[(usize, usize)],
+    frames: &mut Frames,
     span: &Span,
     grid: Grid,
     notes: &SeriesNotes<'_>,
@@ -31,18 +31,19 @@ pub(super) fn columns(
 ) -> bool {
     let values = &series.floats.values;
     let out = &mut row.floats;
-    match kind {
-        Kind::Rate | Kind::Increase | Kind::Delta => {
-            rate::column(
-                rate::RateKind::of(kind),
-                &series.floats,
-                windows,
-                span,
-                grid,
-                notes,
-                out,
-            );
+    if matches!(kind, Kind::Rate | Kind::Increase | Kind::Delta) {
+        let rate = rate::RateKind::of(kind);
+        if series.floats.starts.is_empty() {
+            let plans = frames.plans(rate, span, grid);
+            rate::planned(rate, values, plans, span.range, out);
+        } else {
+            let windows = frames.floats();
+            rate::column(rate, &series.floats, windows, span, grid, notes, out);
         }
+        return true;
+    }
+    let windows = frames.floats();
+    match kind {
         Kind::CountOverTime => sliding::each(windows, out, |(low, high)| (high - low) as f64),
         Kind::PresentOverTime => sliding::each(windows, out, |_| 1.0),
         Kind::LastOverTime => sliding::each(windows, out, |(_, high)| values[high - 1]),

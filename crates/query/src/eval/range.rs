@@ -118,7 +118,7 @@ impl Evaluator<'_> {
                 continue;
             };
             let series = RangeSeries::read(self.prepared(series));
-            let _held = self.budget.hold(series.len(), 0)?;
+            let _held = self.budget.hold_read(series.len())?;
             sink(&series, &span)?;
         }
         Ok(())

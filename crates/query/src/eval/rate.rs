@@ -137,6 +137,95 @@ impl Extrapolation {
     }
 }
 
+/// What the times of a window say about extrapolating in it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plan {
+    /// The samples of the window.
+    low: usize,
+    high: usize,
+    extrapolation: Option<Extrapolation>,
+    /// The factor, unless the counter was zero within what is extrapolated.
+    factor: f64,
+}
+
+impl Plan {
+    /// Of the samples from `window.0` to before `window.1`.
+    pub(super) fn of(
+        kind: RateKind,
+        times: &[i64],
+        window: (usize, usize),
+        stretch: Stretch,
+        range_ms: i64,
+    ) -> Self {
+        let (low, high) = window;
+        let extrapolation = match &times[low..high] {
+            [] => None,
+            inside @ [first, ..] => {
+                let extent = Extent {
+                    count: inside.len(),
+                    first: *first,
+                    last: inside[inside.len() - 1],
+                    first_start: 0,
+                };
+                Extrapolation::of(extent, stretch, kind.is_counter)
+            }
+        };
+        // Of a counter that did not rise nothing is known about its zero.
+        let factor = extrapolation.map_or(0.0, |e| e.factor(kind, 0.0, 0.0, range_ms));
+        Self {
+            low,
+            high,
+            extrapolation,
+            factor,
+        }
+    }
+}
+
+/// All steps of a series of floats without start times.
+pub(super) fn planned(
+    kind: RateKind,
+    values: &[f64],
+    plans: &[Plan],
+    range_ms: i64,
+    out: &mut [f64],
+) {
+    let fell = |i: &usize| values[*i] < values[i - 1];
+    let resets: Vec<usize> = if kind.is_counter {
+        (1..values.len()).filter(fell).collect()
+    } else {
+        Vec::new()
+    };
+    let (mut from, mut to) = (0, 0);
+    for (slot, plan) in out.iter_mut().zip(plans) {
+        let Some(extrapolation) = plan.extrapolation else {
+            continue;
+        };
+        let first = values[plan.low];
+        let mut increase = values[plan.high - 1] - first;
+        if !resets.is_empty() {
+            // A reset counts if the sample before it is in the window too.
+            while resets.get(from).is_some_and(|r| *r <= plan.low) {
+                from += 1;
+            }
+            to = to.max(from);
+            while resets.get(to).is_some_and(|r| *r < plan.high) {
+                to += 1;
+            }
+            let lost = resets[from..to].iter().map(|r| values[r - 1]);
+            increase = lost.fold(increase, |sum, value| sum + value);
+        }
+        // At least as far from zero as it rose: zero lies no nearer than the first sample is to
+        // the last, and nobody extrapolates farther than that here.
+        let is_far = first >= increase && extrapolation.sampled >= extrapolation.to_start;
+        let factor = if is_far || increase <= 0.0 || first < 0.0 || !kind.is_counter {
+            plan.factor
+        } else {
+            extrapolation.factor(kind, first, increase, range_ms)
+        };
+        *slot = increase * factor;
+    }
+}
+
 /// All steps of a series of floats. Resets are found once; a window adds up those inside of it.
 pub(super) fn column(
     kind: RateKind,

@@ -10,6 +10,17 @@ use crate::ast::{Call, Expr};
 /// Compiled size a regular expression may reach, bytes.
 const REGEX_BYTES_MAX: usize = 1 << 20;
 
+/// What `label_replace` may expand to before it is looked at, bytes.
+const EXPANDED_BYTES_MAX: usize = 1 << 20;
+
+/// Longest value a label can have, bytes: `model::Labels` counts them with 16 bits.
+const VALUE_BYTES_MAX: usize = 65_535;
+
+fn too_long<T>() -> Result<T> {
+    let message = format!("a label would have a value of more than {VALUE_BYTES_MAX} bytes");
+    Err(crate::error::QueryError::TooLarge(message))
+}
+
 /// The value of a string literal.
 pub(super) fn text(expr: &Expr) -> Result<&str> {
     match expr.unwrapped() {
@@ -47,12 +58,22 @@ impl Evaluator<'_> {
         let (replacement, source) = (replacement?, source?);
         let regex = anchored(pattern?)?;
         let target = label_name(&c.args[1], "destination label name in label_replace()")?;
+        let references = replacement.matches('$').count();
         self.relabel(&c.args[0], grid, target, sink, |labels| {
             let value = labels.get(source).unwrap_or_default();
-            let found = regex.captures(value)?;
+            let Some(found) = regex.captures(value) else {
+                return Ok(None);
+            };
+            // Each reference stands for a part of the value at most.
+            let most = replacement
+                .len()
+                .saturating_add(value.len().saturating_mul(references));
+            if most > EXPANDED_BYTES_MAX {
+                return too_long();
+            }
             let mut expanded = String::new();
             found.expand(replacement, &mut expanded);
-            Some(expanded)
+            Ok(Some(expanded))
         })
     }
 
@@ -66,7 +87,11 @@ impl Evaluator<'_> {
                 .iter()
                 .map(|s| labels.get(s).unwrap_or_default())
                 .collect();
-            Some(values.join(separator))
+            let bytes: usize = values.iter().map(|v| v.len() + separator.len()).sum();
+            if bytes > VALUE_BYTES_MAX + separator.len() {
+                return too_long();
+            }
+            Ok(Some(values.join(separator)))
         })
     }
 
@@ -77,11 +102,16 @@ impl Evaluator<'_> {
         grid: Grid,
         target: &str,
         sink: &mut Sink<'_>,
-        value: impl Fn(&Labels) -> Option<String>,
+        value: impl Fn(&Labels) -> Result<Option<String>>,
     ) -> Result<()> {
         let mut rows = self.rows(inner, grid)?;
+        let mut held = self.budget.hold(0, 0)?;
         for row in rows.iter_mut() {
-            if let Some(value) = value(&row.labels) {
+            if let Some(value) = value(&row.labels)? {
+                if value.len() > VALUE_BYTES_MAX {
+                    return too_long();
+                }
+                held.add(0, value.len())?;
                 row.labels = row.labels.with(target, &value);
                 row.drop_name &= target != METRIC_NAME;
             }

@@ -52,18 +52,27 @@ impl Evaluator<'_> {
             let farther = thinned.iter().filter(over).map(|t| t.every_ms).max();
             lookback + farther.unwrap_or(0)
         };
-        for (count, series) in self.reader.select(&selection)?.enumerate() {
+        let found = if grid.count == 1 && !smoothed && take != Take::StartTime {
+            self.reader.newest(&selection)?
+        } else {
+            self.reader.select(&selection)?
+        };
+        let mut picks = Picks::default();
+        for (count, series) in found.enumerate() {
             self.check_stop()?;
             self.budget.series(count + 1)?;
             let Some(series) = self.readable(series)? else {
                 continue;
             };
             let series = self.prepared(series);
+            self.budget.account.read(1, series.values.len());
             let references = grid.times().map(reference);
             let row = if smoothed {
                 self.smooth(&series, grid, references, v)
             } else {
-                newest(&series, grid, references, reach, take)
+                picks.fit(&series.times_ms, references, reach);
+                self.budget.account.saw(picks.found);
+                newest(&series, grid, &picks, take)
             };
             if !row.is_empty() {
                 sink(row)?;
@@ -184,29 +193,57 @@ pub(super) fn interpolate_histograms(
     Ok((result, reconciled))
 }
 
-/// The newest sample at each reference time.
-fn newest(
-    series: &Series,
-    grid: Grid,
-    references: impl Iterator<Item = i64>,
-    lookback: impl Fn(i64) -> i64,
-    take: Take,
-) -> Row {
-    let mut row = Row::new(series.labels.clone(), take != Take::Value, grid.count);
-    let times = &series.times_ms;
-    let mut next = 0;
-    for (i, time) in references.enumerate() {
-        while times.get(next).is_some_and(|t| *t <= time) {
-            next += 1;
+/// Which sample is the newest within reach at each step. Series scraped together have the same
+/// times, and so the same picks.
+#[derive(Debug, Default)]
+struct Picks {
+    times: Vec<i64>,
+    samples: Vec<Option<usize>>,
+    /// At how many steps there is one.
+    found: usize,
+}
+
+impl Picks {
+    fn fit(
+        &mut self,
+        times: &[i64],
+        references: impl Iterator<Item = i64>,
+        lookback: impl Fn(i64) -> i64,
+    ) {
+        if !self.samples.is_empty() && self.times == times {
+            return;
         }
-        let Some(k) = next.checked_sub(1) else {
-            continue;
+        times.clone_into(&mut self.times);
+        let mut next = 0;
+        let pick = |time: i64| {
+            while times.get(next).is_some_and(|t| *t <= time) {
+                next += 1;
+            }
+            let newest = next.checked_sub(1)?;
+            (times[newest] > time.saturating_sub(lookback(time))).then_some(newest)
         };
-        if times[k] <= time.saturating_sub(lookback(time)) || is_stale(series.values[k]) {
+        self.samples.clear();
+        self.samples.extend(references.map(pick));
+        self.found = self.samples.iter().flatten().count();
+    }
+}
+
+/// The newest sample at each step, unless it is a staleness marker.
+fn newest(series: &Series, grid: Grid, picks: &Picks, take: Take) -> Row {
+    let mut row = Row::new(series.labels.clone(), take != Take::Value, grid.count);
+    let is_plain = take == Take::Value && series.histograms.is_empty();
+    for (i, pick) in picks.samples.iter().enumerate() {
+        let Some(k) = *pick else { continue };
+        if is_plain {
+            // The marker is what stands for no value, too.
+            row.floats[i] = series.values[k];
+            continue;
+        }
+        if is_stale(series.values[k]) {
             continue;
         }
         match take {
-            Take::Time => row.floats[i] = times[k] as f64 / 1000.0,
+            Take::Time => row.floats[i] = series.times_ms[k] as f64 / 1000.0,
             Take::StartTime => {
                 let start = series.starts_ms.get(k).copied().unwrap_or(0);
                 row.floats[i] = start as f64 / 1000.0;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use model::{Labels, Sample, stale_nan};
 use proptest::prelude::*;
-use query::{Engine, Limits, MatrixSeries, Options, QueryError, QueryValue, Stop};
+use query::{Account, Engine, Limits, MatrixSeries, Options, QueryError, QueryValue, Stop, Watch};
 use testkit::MemoryStore;
 
 const MINUTE: i64 = 60_000;
@@ -250,7 +250,11 @@ fn a_query_ends_when_it_is_told_to() {
         let asked = AtomicUsize::new(0);
         let signal = || (asked.fetch_add(1, Ordering::Relaxed) >= times).then_some(stop);
         let query = "sum(rate(requests_total[5m])) + sum(load) + sum(errors_total)";
-        let ended = Engine::default().range_until(&store(3), query, 0, MINUTE, 1000, &signal);
+        let watch = Watch {
+            stop: &signal,
+            account: &Account::default(),
+        };
+        let ended = Engine::default().range_watched(&store(3), query, 0, MINUTE, 1000, watch);
         match (stop, ended) {
             (Stop::Timeout, Err(QueryError::Timeout)) => {}
             (Stop::Cancelled, Err(QueryError::Cancelled)) => {}

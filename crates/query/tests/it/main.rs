@@ -1,5 +1,9 @@
 //! Integration tests of the query engine.
 
 mod evaluating;
+mod hostile;
 mod parsing;
 mod promqltest;
+
+#[global_allocator]
+static ALLOCATOR: testkit::peak::Counting = testkit::peak::Counting;

@@ -1,0 +1,193 @@
+//! What a query takes, counted where others can see it while it runs, and the memory that all
+//! queries together may take.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+};
+
+use crate::error::QueryError;
+
+/// Memory that running queries share.
+#[derive(Debug)]
+pub struct Pool {
+    bytes_max: usize,
+    bytes: AtomicUsize,
+}
+
+impl Pool {
+    /// Room for so many bytes.
+    #[must_use]
+    pub fn new(bytes_max: usize) -> Self {
+        Self {
+            bytes_max,
+            bytes: AtomicUsize::new(0),
+        }
+    }
+
+    /// Bytes taken at the moment.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Relaxed)
+    }
+
+    /// Bytes there are.
+    #[must_use]
+    pub fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
+    fn take(&self, bytes: usize) -> Result<(), QueryError> {
+        let fits = |now: usize| now.checked_add(bytes).filter(|all| *all <= self.bytes_max);
+        match self.bytes.fetch_update(Relaxed, Relaxed, fits) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(QueryError::TooLarge(format!(
+                "the queries that run now would hold more than {} bytes together; try again \
+                 later, or ask for less",
+                self.bytes_max
+            ))),
+        }
+    }
+
+    fn give(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Relaxed);
+    }
+}
+
+/// The counts of one query. What it holds is given back when it ends.
+#[derive(Debug, Default)]
+pub struct Account {
+    pool: Option<Arc<Pool>>,
+    series: AtomicU64,
+    samples_read: AtomicU64,
+    samples_seen: AtomicU64,
+    samples: AtomicUsize,
+    samples_peak: AtomicUsize,
+    bytes: AtomicUsize,
+    bytes_peak: AtomicUsize,
+}
+
+impl Account {
+    /// A query that shares its memory with others.
+    #[must_use]
+    pub fn drawing_on(pool: Arc<Pool>) -> Self {
+        Self {
+            pool: Some(pool),
+            ..Self::default()
+        }
+    }
+
+    /// Series read so far; one read by two selectors counts twice.
+    #[must_use]
+    pub fn series(&self) -> u64 {
+        self.series.load(Relaxed)
+    }
+
+    /// Samples read so far.
+    #[must_use]
+    pub fn samples_read(&self) -> u64 {
+        self.samples_read.load(Relaxed)
+    }
+
+    /// Samples looked at, at each step those in its window: what Prometheus calls queryable.
+    #[must_use]
+    pub fn samples_seen(&self) -> u64 {
+        self.samples_seen.load(Relaxed)
+    }
+
+    /// Most samples held at once.
+    #[must_use]
+    pub fn samples_peak(&self) -> usize {
+        self.samples_peak.load(Relaxed)
+    }
+
+    /// Bytes of samples and results held at the moment.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Relaxed)
+    }
+
+    /// Most bytes of samples and results held at once.
+    #[must_use]
+    pub fn bytes_peak(&self) -> usize {
+        self.bytes_peak.load(Relaxed)
+    }
+
+    /// Takes room for an answer on its way out.
+    pub fn hold(&self, bytes: usize) -> Result<Lease<'_>, QueryError> {
+        self.take(0, bytes)?;
+        Ok(Lease {
+            account: self,
+            bytes,
+        })
+    }
+
+    pub(crate) fn read(&self, series: u64, samples: usize) {
+        self.series.fetch_add(series, Relaxed);
+        self.samples_read.fetch_add(samples as u64, Relaxed);
+    }
+
+    pub(crate) fn saw(&self, samples: usize) {
+        self.samples_seen.fetch_add(samples as u64, Relaxed);
+    }
+
+    /// Samples held at the moment.
+    pub(crate) fn samples(&self) -> usize {
+        self.samples.load(Relaxed)
+    }
+
+    pub(crate) fn take(&self, samples: usize, bytes: usize) -> Result<(), QueryError> {
+        if let Some(pool) = &self.pool {
+            pool.take(bytes)?;
+        }
+        let all = self.samples.fetch_add(samples, Relaxed) + samples;
+        self.samples_peak.fetch_max(all, Relaxed);
+        let all = self.bytes.fetch_add(bytes, Relaxed) + bytes;
+        self.bytes_peak.fetch_max(all, Relaxed);
+        Ok(())
+    }
+
+    pub(crate) fn give(&self, samples: usize, bytes: usize) {
+        self.samples.fetch_sub(samples, Relaxed);
+        self.bytes.fetch_sub(bytes, Relaxed);
+        if let Some(pool) = &self.pool {
+            pool.give(bytes);
+        }
+    }
+}
+
+/// Room taken; given back when dropped.
+#[derive(Debug)]
+pub struct Lease<'a> {
+    account: &'a Account,
+    bytes: usize,
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        self.account.give(0, self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_share_a_pool_and_give_back_what_they_took() {
+        let pool = Arc::new(Pool::new(100));
+        let [a, b] = [(); 2].map(|()| Account::drawing_on(Arc::clone(&pool)));
+        let lease = a.hold(60).unwrap();
+        let refused = b.hold(41).unwrap_err().to_string();
+        assert!(
+            refused.contains("more than 100 bytes together"),
+            "{refused}"
+        );
+        assert_eq!((b.bytes(), pool.bytes()), (0, 60));
+        drop(lease);
+        let lease = b.hold(100).unwrap();
+        assert_eq!((a.bytes(), a.bytes_peak(), b.bytes()), (0, 60, 100));
+        drop(lease);
+        assert_eq!(pool.bytes(), 0);
+    }
+}
