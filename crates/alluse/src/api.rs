@@ -1,6 +1,7 @@
 //! The HTTP API: the route table, and what its handlers share.
 
 pub(crate) mod admin;
+mod alertmanager;
 mod compress;
 pub(crate) mod control;
 pub(crate) mod convert;
@@ -22,7 +23,7 @@ mod rules;
 mod status;
 mod streams;
 mod syntax;
-mod targets;
+pub(crate) mod targets;
 
 use std::sync::Arc;
 
@@ -78,6 +79,8 @@ pub(crate) struct App {
     /// What the streams did, where the configuration has any.
     pub(crate) streams: Option<Arc<crate::streams::Streams>>,
     pub(crate) feeds: Arc<Semaphore>,
+    /// Who is told of alerts.
+    pub(crate) notifying: Arc<crate::notifying::Notifying>,
 }
 
 /// A shared reader of series.
@@ -108,7 +111,8 @@ impl std::fmt::Debug for Reader {
 pub(crate) fn router(app: Arc<App>) -> Router {
     let body_limit = DefaultBodyLimit::max(app.config.server.body_bytes_max);
     Router::new()
-        .nest("/api/v1", prometheus_routes())
+        .nest("/api/v1", prometheus_routes().merge(alertmanager::own_routes()))
+        .nest("/api/v2", alertmanager::routes())
         .nest("/api/v1/admin", admin::routes())
         .nest("/api/v1/loop", loop_routes())
         .route("/-/reload", post(targets::reload).put(targets::reload))

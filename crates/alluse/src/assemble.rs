@@ -24,6 +24,7 @@ use crate::{
     keep::{Elsewhere, ElsewhereError, Keep},
     mailbox::{Mail, Mailbox},
     measure::Measure,
+    notifying::Notifying,
     pipeline::{Parts, Pipeline},
     queries::Queries,
     ruling::{self, Ruling},
@@ -83,6 +84,12 @@ pub(crate) enum AssembleError {
         #[source]
         source: journal::JournalError,
     },
+    #[error("cannot open what was notified, in {path}")]
+    Notified {
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("the governor's record in the journal cannot be replayed")]
     Replay(#[source] govern::record::ReplayError),
     #[error("study {study} cannot go on")]
@@ -129,6 +136,11 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
     let changes = keep.feed();
     telemetry.watch_feed(&changes);
     let streams = streams(&config, &changes, &telemetry, &clock);
+    let notifying = Notifying::open(&config.notify, &data, &clock, &telemetry);
+    let notifying = notifying.map_err(|source| AssembleError::Notified {
+        path: data.display().to_string(),
+        source,
+    })?;
     let collector = collector(&config, Arc::clone(&clock));
     let (view, viewed) = watch::channel(past.view(clock.wall_ms()));
     let (events, _) = broadcast::channel(EVENTS_AHEAD);
@@ -235,6 +247,7 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         streams: streams.as_ref().map(|(streams, _)| Arc::clone(streams)),
         feed: changes,
         feeds: Arc::new(Semaphore::new(feed::READERS_MAX)),
+        notifying: Arc::new(notifying),
     };
     checks::register(&app.health, &app, &keep);
     Ok(Assembly {

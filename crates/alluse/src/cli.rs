@@ -79,6 +79,15 @@ pub(crate) enum Command {
     /// json_lines, csv, ...), the reason, the series, value and time, and what else is known.
     /// Counts by door and reason are on the server's /metrics (alluse_refused_samples_total).
     Quarantine(QuarantineArgs),
+    /// Look at the alerts that fire, and say that you know of one.
+    #[command(subcommand)]
+    Alerts(crate::notify_cli::AlertsCommand),
+    /// Keep alerts from being told for a while.
+    #[command(subcommand)]
+    Silence(crate::notify_cli::SilenceCommand),
+    /// Look after those who are told of alerts.
+    #[command(subcommand)]
+    Notify(crate::notify_cli::NotifyCommand),
     /// Look at a configuration.
     #[command(subcommand)]
     Config(ConfigCommand),

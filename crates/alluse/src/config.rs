@@ -6,6 +6,7 @@
 
 pub(crate) mod doors;
 pub(crate) mod duration;
+pub(crate) mod notification;
 pub(crate) mod outlet;
 pub(crate) mod rules;
 mod said;
@@ -34,6 +35,8 @@ pub(crate) struct Config {
     /// What is windowed, joined and reshaped in flight.
     pub(crate) streams: Vec<::stream::StreamSpec>,
     pub(crate) rules: rules::Rules,
+    /// Who is told of alerts.
+    pub(crate) notify: notification::Notification,
 }
 
 /// Where the server listens and what it accepts.
@@ -366,6 +369,7 @@ fn meant(root: &Section<'_, '_>) -> Config {
         capacity: capacities(root),
         streams: stream::streams(root),
         rules: rules::rules(root.section("rules")),
+        notify: notification::notification(root.section("notify")),
     }
 }
 

@@ -139,6 +139,8 @@ pub(crate) async fn run(
         tokio::spawn(streams.run(subscription, reader, sink, clock))
     });
     let streaming = streaming.unwrap_or_else(|| tokio::spawn(std::future::ready(())));
+    app.notifying.listens_on(address);
+    let notifying = tokio::spawn(Arc::clone(&app.notifying).run(stopped.clone()));
     let collecting = tokio::spawn(collect(collector, sink, stopped.clone()));
     let ruling = Arc::clone(&app.ruling).run(resolved(stopped.clone()));
     let ruling = tokio::spawn(ruling);
@@ -162,6 +164,7 @@ pub(crate) async fn run(
         ("rules", ruling),
         ("collector", collecting),
         ("streams", streaming),
+        ("notifier", notifying),
         ("actuators", actuating),
         ("health", watching),
         ("api", serving),

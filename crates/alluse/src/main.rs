@@ -17,6 +17,8 @@ mod keep;
 mod lifecycle;
 mod mailbox;
 mod measure;
+mod notify_cli;
+mod notifying;
 mod optimize;
 mod otlp_grpc;
 mod pipeline;
@@ -57,6 +59,9 @@ fn main() -> ExitCode {
         Command::Queries(args) => queries_cli::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Quarantine(args) => quarantine::run(&args),
+        Command::Silence(command) => notify_cli::silence(command),
+        Command::Alerts(command) => notify_cli::alerts(command),
+        Command::Notify(command) => notify_cli::notify(command),
         Command::Optimize { method } => optimize::run(method),
         Command::Backup(args) => backup::run(&args, cli.quiet),
         Command::Restore(args) => backup::restore(&args, cli.quiet),

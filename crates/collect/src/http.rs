@@ -1,10 +1,11 @@
-//! The HTTP client of everything that is collected by asking: HTTP/1.1 in the clear or over TLS,
+//! The HTTP client of everything that is collected by asking or told by posting: HTTP/1.1 in the clear or over TLS,
 //! with the credentials of its settings, following redirects.
 //!
 //! One client per set of settings; it keeps its connections. Credentials read from files are read
 //! for each request, so that a rotated token is used at once. A redirect to another host takes no
 //! credentials along. Certificates are read when the first `https` address is asked.
 
+mod reach;
 mod settings;
 mod tls;
 
@@ -12,9 +13,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::{
-    HeaderMap, Request, Response, Uri,
+    HeaderMap, Method, Request, Response, Uri,
     body::Incoming,
     header::{AUTHORIZATION, HeaderName, HeaderValue, LOCATION, USER_AGENT},
 };
@@ -26,6 +27,7 @@ use hyper_util::{
 use thiserror::Error;
 
 pub(crate) use settings::read_text;
+pub use reach::Reach;
 pub use settings::{Auth, HttpSettings, Pem, Secret, SecretSource, TlsSettings, TlsVersion};
 
 /// Redirects followed for one request, as Go's client does.
@@ -34,8 +36,9 @@ const REDIRECTS_MAX: usize = 10;
 /// How we call ourselves.
 const AGENT: &str = concat!("alluse/", env!("CARGO_PKG_VERSION"));
 
-type Body = Empty<Bytes>;
-type Secure = Client<HttpsConnector<HttpConnector>, Body>;
+type Body = Full<Bytes>;
+type Connector = HttpConnector<reach::Resolver>;
+type Secure = Client<HttpsConnector<Connector>, Body>;
 
 /// Why an exchange failed.
 #[derive(Debug, Error)]
@@ -87,6 +90,12 @@ pub enum HttpError {
         #[source]
         source: std::io::Error,
     },
+    /// The address is one that is not to be asked.
+    #[error("{host} is a link-local or metadata address: it is not asked unless allowed")]
+    OutOfReach {
+        /// Its host.
+        host: String,
+    },
     /// The TLS settings do not work.
     #[error("TLS: {0}")]
     Tls(String),
@@ -96,7 +105,7 @@ pub enum HttpError {
 #[derive(Debug, Clone)]
 pub struct HttpClient {
     settings: Arc<HttpSettings>,
-    plain: Client<HttpConnector, Body>,
+    plain: Client<Connector, Body>,
     secure: Arc<Mutex<Option<Secure>>>,
 }
 
@@ -104,9 +113,10 @@ impl HttpClient {
     /// A client with these settings. Nothing is read or connected yet.
     #[must_use]
     pub fn new(settings: Arc<HttpSettings>) -> Self {
+        let connector = reach::connector(settings.reach);
         Self {
             settings,
-            plain: Client::builder(TokioExecutor::new()).build(HttpConnector::new()),
+            plain: Client::builder(TokioExecutor::new()).build(connector),
             secure: Arc::default(),
         }
     }
@@ -145,13 +155,30 @@ impl HttpClient {
         })
     }
 
+    /// Posts a body to an address, with its credentials and these headers. A redirect is not
+    /// followed: the answer is that redirect.
+    pub async fn post(
+        &self,
+        url: &str,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, HttpError> {
+        let at = Address::parse(url).ok_or_else(|| HttpError::Address {
+            url: url.to_owned(),
+        })?;
+        let mut request = self.request(&at, headers, true).await?;
+        *request.method_mut() = Method::POST;
+        *request.body_mut() = Body::new(body);
+        self.send(request).await
+    }
+
     async fn request(
         &self,
         at: &Address,
         headers: &HeaderMap,
         with_credentials: bool,
     ) -> Result<Request<Body>, HttpError> {
-        let mut request = Request::new(Body::new());
+        let mut request = Request::new(Body::default());
         *request.uri_mut() = at.uri.clone();
         *request.headers_mut() = headers.clone();
         let said = request.headers_mut();
@@ -184,6 +211,7 @@ impl HttpClient {
 
     async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, HttpError> {
         let url = request.uri().to_string();
+        self.settings.reach.check(request.uri())?;
         let sent = if request.uri().scheme_str() == Some("https") {
             self.secure()?.request(request).await
         } else {
@@ -198,7 +226,7 @@ impl HttpClient {
         if let Some(ready) = &*secure {
             return Ok(ready.clone());
         }
-        let connector = tls::connector(&self.settings.tls)?;
+        let connector = tls::connector(&self.settings.tls, self.settings.reach)?;
         let ready = Client::builder(TokioExecutor::new()).build(connector);
         Ok(secure.insert(ready).clone())
     }

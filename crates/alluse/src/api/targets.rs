@@ -103,7 +103,7 @@ pub(super) fn duration(duration: std::time::Duration) -> String {
 }
 
 /// A time as RFC 3339, in UTC.
-pub(super) fn rfc3339(ms: i64) -> String {
+pub(crate) fn rfc3339(ms: i64) -> String {
     let (days, rest) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
     let (year, month, day) = civil_from_days(days);
     let (hours, minutes) = (rest / 3_600_000, rest / 60_000 % 60);

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
-use super::HttpError;
+use super::{HttpError, Reach};
 
 /// Settings of a client; the default asks without credentials and trusts the host's authorities.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct HttpSettings {
     pub follow_redirects: bool,
     /// Further headers.
     pub headers: Vec<(String, Secret)>,
+    /// Which addresses may be asked.
+    pub reach: Reach,
 }
 
 impl Default for HttpSettings {
@@ -26,6 +28,7 @@ impl Default for HttpSettings {
             tls: TlsSettings::default(),
             follow_redirects: true,
             headers: Vec::new(),
+            reach: Reach::default(),
         }
     }
 }
@@ -102,7 +105,8 @@ pub(crate) async fn read_text(path: PathBuf) -> std::io::Result<String> {
 }
 
 impl SecretSource {
-    async fn read(&self) -> Result<String, HttpError> {
+    /// The secret now.
+    pub async fn read(&self) -> Result<String, HttpError> {
         match self {
             Self::Inline(secret) => Ok(secret.reveal().to_owned()),
             Self::File(path) => match read_text(path.clone()).await {

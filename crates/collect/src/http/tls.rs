@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::{
     ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -12,12 +11,13 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 
-use super::{HttpError, Pem, TlsSettings, TlsVersion, native_roots};
+use super::{Connector, HttpError, Pem, Reach, TlsSettings, TlsVersion, native_roots, reach};
 
 /// Connects in the clear or over TLS, as the address says.
 pub(super) fn connector(
     settings: &TlsSettings,
-) -> Result<HttpsConnector<HttpConnector>, HttpError> {
+    reach: Reach,
+) -> Result<HttpsConnector<Connector>, HttpError> {
     let builder = HttpsConnectorBuilder::new()
         .with_tls_config(settings.client_config()?)
         .https_or_http();
@@ -28,7 +28,7 @@ pub(super) fn connector(
         }
         None => builder,
     };
-    let mut http = HttpConnector::new();
+    let mut http = reach::connector(reach);
     http.enforce_http(false);
     Ok(builder.enable_http1().wrap_connector(http))
 }

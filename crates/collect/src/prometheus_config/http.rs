@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::http::{Auth, HttpSettings, Pem, Secret, SecretSource, TlsSettings, TlsVersion};
+use crate::http::{Auth, HttpSettings, Pem, Reach, Secret, SecretSource, TlsSettings, TlsVersion};
 
 use yaml::Table;
 
@@ -55,6 +55,7 @@ pub(super) fn read(said: &Table<'_>, folder: &Path) -> HttpSettings {
         tls: tls(said.table("tls_config"), folder),
         follow_redirects: said.flag("follow_redirects").unwrap_or(true),
         headers: headers(said),
+        reach: Reach::default(),
     }
 }
 

@@ -1,0 +1,8 @@
+//! The notifier from outside: routes, timing, muting, escalation, restarts; known answers and seeds.
+#![cfg(test)]
+
+mod routing;
+mod simulation;
+mod storm;
+mod timing;
+mod world;
