@@ -216,6 +216,25 @@ test("the red button stops everything at the second press, and is released", asy
   assert.equal((await status()).red_button, null);
 });
 
+test("an alert is shown, acknowledged and silenced", async () => {
+  await page.goto(`${demo.url}/#/alerts`);
+  await page.getByText("Nothing fires. Who is told").waitFor();
+  const hostile = '<img src=x onerror="document.title=1">';
+  const alert = { labels: { alertname: "Slow", x: hostile }, annotations: { summary: "It is slow." }, generatorURL: "javascript:alert(1)" };
+  const headers = { "content-type": "application/json" };
+  await fetch(`${demo.url}/api/v2/alerts`, { method: "POST", headers, body: JSON.stringify([alert]) });
+  const row = page.locator("tr[data-alert]");
+  await row.waitFor();
+  assert.match(await row.innerText(), /firing[\s\S]*Slow[\s\S]*<img[\s\S]*It is slow/);
+  assert.equal(await page.locator("main img, main a[href^=javascript]").count(), 0);
+  await page.getByRole("button", { name: "Acknowledge Slow" }).click();
+  await page.locator('tr[data-state="acknowledged"]').waitFor();
+  await page.getByRole("button", { name: "Silence Slow for 2 hours" }).click();
+  await page.locator('tr[data-state="silenced"]').waitFor();
+  await page.getByRole("button", { name: "End the silence of Slow" }).click();
+  await page.locator('tr[data-state="acknowledged"]').waitFor();
+});
+
 test("trust is set and shown", async () => {
   await page.getByRole("radio", { name: /^approve/ }).check();
   await eventually("the server knows", async () => (await get(demo.url, "/api/v1/loop/status")).trust === "approve");
@@ -225,7 +244,7 @@ test("trust is set and shown", async () => {
 
 test("keys lead everywhere, and Escape leads out", async () => {
   await page.locator("main").focus();
-  for (const [key, heading] of [["o", "Overview"], ["e", "Explore"], ["f", "Findings"], ["t", "Tuning"]]) {
+  for (const [key, heading] of [["o", "Overview"], ["e", "Explore"], ["f", "Findings"], ["a", "Alerts"], ["t", "Tuning"]]) {
     await page.keyboard.press("g");
     await page.keyboard.press(key);
     await page.getByRole("heading", { level: 1, name: heading }).waitFor({ state: "attached" });
@@ -257,7 +276,7 @@ test("nothing serious is wrong for people who use other means", async () => {
     const open = await browser.newContext({ bypassCSP: true, colorScheme, viewport: { width: 1280, height: 900 } });
     open.setDefaultTimeout(PATIENCE);
     const checked = await open.newPage();
-    for (const [path, ready] of [["overview", "canvas"], ["tuning", "tr[data-knob]"], ["findings", ".page-findings"], ["health", ".page-health table"], ["explore?expr=up", "table.values"]]) {
+    for (const [path, ready] of [["overview", "canvas"], ["tuning", "tr[data-knob]"], ["findings", ".page-findings"], ["alerts", "tr[data-alert]"], ["health", ".page-health table"], ["explore?expr=up", "table.values"]]) {
       await checked.goto(`${demo.url}/#/${path}`);
       await checked.locator(ready).first().waitFor();
       await checked.evaluate(axe);
@@ -273,7 +292,7 @@ test("nothing serious is wrong for people who use other means", async () => {
 
 test("pages fit a small phone", async () => {
   await page.setViewportSize({ width: 360, height: 740 });
-  for (const path of ["overview", "tuning", "findings", "health", "explore?expr=up"]) {
+  for (const path of ["overview", "tuning", "findings", "alerts", "health", "explore?expr=up"]) {
     await page.goto(`${demo.url}/#/${path}`);
     await page.locator("main h2, main input").first().waitFor();
     const wide = await page.evaluate(() => {

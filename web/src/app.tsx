@@ -3,6 +3,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import { KEYS, helpOpen } from "./keys";
 import { connection } from "./live";
+import { Alerts } from "./pages/alerts";
 import { Explore } from "./pages/explore";
 import { Findings } from "./pages/findings";
 import { Health } from "./pages/health";
@@ -12,7 +13,7 @@ import { PAGES, type Page, link, route } from "./route";
 import { frozen, status, trouble } from "./state";
 import { type Choice, choice, choose } from "./theme";
 
-const TITLES: Record<Page, string> = { overview: "Overview", explore: "Explore", tuning: "Tuning", findings: "Findings", health: "Health" };
+const TITLES: Record<Page, string> = { overview: "Overview", explore: "Explore", tuning: "Tuning", findings: "Findings", alerts: "Alerts", health: "Health" };
 
 export function App() {
   const { page, params } = route.value;
@@ -39,6 +40,7 @@ export function App() {
         {page === "tuning" && <Tuning />}
         {page === "findings" && <Findings />}
         {page === "health" && <Health />}
+        {page === "alerts" && <Alerts />}
       </main>
       <Help />
     </>

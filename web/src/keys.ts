@@ -15,13 +15,14 @@ export const KEYS: [string, string][] = [
   ["g t", "Tuning"],
   ["g f", "Findings"],
   ["g h", "Health"],
+  ["g a", "Alerts"],
   [".", "Charts back to now"],
   ["Esc", "Close, or zoom out"],
   ["← →", "On a chart: move the cursor"],
   ["+ −", "On a chart: zoom in, out"],
 ];
 
-const PAGE_KEYS: Record<string, Page> = { o: "overview", e: "explore", t: "tuning", f: "findings", h: "health" };
+const PAGE_KEYS: Record<string, Page> = { o: "overview", e: "explore", t: "tuning", f: "findings", "alerts", h: "health" };
 
 /** How long `g` waits for its letter, ms. */
 const PREFIX_MS = 1500;

@@ -7,6 +7,7 @@ import "./styles/base.css";
 import "./styles/charts.css";
 import "./styles/explore.css";
 import "./styles/tuning.css";
+import "./styles/alerts.css";
 import { App } from "./app";
 import { followKeys } from "./keys";
 import { open } from "./live";

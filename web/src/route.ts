@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals";
 
-export const PAGES = ["overview", "explore", "tuning", "findings", "health"] as const;
+export const PAGES = ["overview", "explore", "tuning", "findings", "alerts", "health"] as const;
 export type Page = (typeof PAGES)[number];
 
 export interface Route {

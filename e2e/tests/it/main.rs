@@ -21,6 +21,7 @@ mod full;
 mod grafana;
 mod keep;
 mod kills;
+mod notify;
 mod peers;
 mod power;
 mod pulling;

@@ -1,0 +1,347 @@
+//! People are told of alerts: by webhook, mail and file, through failures and restarts; silenced
+//! and acknowledged by the command line and by Alertmanager's own tool.
+
+use std::{
+    collections::VecDeque,
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
+use e2e::{program, server::Server, wait};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::TcpListener,
+    process::Command,
+};
+
+/// A receiver of webhooks: what it heard, and what it answers before it begins to take things.
+#[derive(Debug, Clone, Default)]
+struct Receiver {
+    heard: Arc<Mutex<Vec<Value>>>,
+    answers: Arc<Mutex<VecDeque<u16>>>,
+}
+
+impl Receiver {
+    async fn listen(&self) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let router = Router::new().route("/hook", post(hear)).with_state(self.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        url
+    }
+
+    fn heard(&self) -> Vec<Value> {
+        self.heard.lock().unwrap().clone()
+    }
+
+    /// Waits for a message about this alert.
+    async fn told(&self, alertname: &str, status: &str) -> Value {
+        let what = format!("{alertname} to be told as {status}");
+        wait::until(&what, async || self.of(alertname, status).pop()).await
+    }
+
+    fn of(&self, alertname: &str, status: &str) -> Vec<Value> {
+        let about = |m: &Value| m["groupLabels"]["alertname"] == alertname && m["status"] == status;
+        self.heard().into_iter().filter(about).collect()
+    }
+}
+
+async fn hear(State(receiver): State<Receiver>, Json(message): Json<Value>) -> StatusCode {
+    if let Some(answer) = receiver.answers.lock().unwrap().pop_front() {
+        return StatusCode::from_u16(answer).unwrap();
+    }
+    receiver.heard.lock().unwrap().push(message);
+    StatusCode::OK
+}
+
+fn config(url: &str, more: &str) -> String {
+    format!(
+        "[collect]\nhost = \"off\"\n\
+         [notify.route]\nreceiver = \"team\"\ngroup_by = [\"alertname\"]\n\
+         group_wait = \"0s\"\ngroup_interval = \"1s\"\n{more}\
+         [[notify.receiver]]\nname = \"team\"\n[[notify.receiver.webhook]]\nurl = \"{url}\"\n"
+    )
+}
+
+async fn raise(server: &Server, labels: Value, ends_at: Option<&str>) {
+    let mut alert = json!({"labels": labels, "annotations": {"summary": "Look."}});
+    if let Some(ends_at) = ends_at {
+        alert["endsAt"] = ends_at.into();
+        alert["startsAt"] = "2020-01-01T00:00:00Z".into();
+    }
+    let reply = server.http.json("POST", "/api/v2/alerts", &json!([alert])).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+}
+
+#[tokio::test]
+async fn a_flaky_receiver_is_told_in_the_end_once_and_of_the_end() {
+    let receiver = Receiver::default();
+    // A minute of group_interval: only a retry can tell it in time.
+    receiver.answers.lock().unwrap().extend([503, 500, 429]);
+    let url = receiver.listen().await;
+    let folder = tempfile::tempdir().unwrap();
+    let text = config(&url, "").replace("\"1s\"", "\"1m\"");
+    let server = Server::start(folder.path(), &text).await;
+    raise(&server, json!({"alertname": "Slow", "host": "a"}), None).await;
+    let told = receiver.told("Slow", "firing").await;
+    assert_eq!(told["version"], "4");
+    assert_eq!(told["receiver"], "team");
+    assert_eq!(told["alerts"][0]["annotations"]["summary"], "Look.");
+    assert_eq!(receiver.heard().len(), 1);
+    let failed = r#"alluse_notifications_total{outcome="failed",receiver="team"}"#;
+    let delivered = r#"alluse_notifications_total{outcome="delivered",receiver="team"}"#;
+    wait::until("the outcome to be counted", async || {
+        (server.own(delivered).await == 1.0).then_some(())
+    })
+    .await;
+    assert_eq!(server.own(failed).await, 3.0);
+}
+
+#[tokio::test]
+async fn what_is_over_is_told_and_a_restart_tells_nothing_twice() {
+    let receiver = Receiver::default();
+    let url = receiver.listen().await;
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &config(&url, "")).await;
+    raise(&server, json!({"alertname": "A"}), None).await;
+    receiver.told("A", "firing").await;
+    // The outcome is on the disk a moment later; a kill before that may double it.
+    let delivered = r#"alluse_notifications_total{outcome="delivered",receiver="team"}"#;
+    wait::until("the outcome", async || (server.own(delivered).await == 1.0).then_some(())).await;
+    assert!(server.terminate().await.success());
+
+    let server = Server::start(folder.path(), &config(&url, "")).await;
+    raise(&server, json!({"alertname": "A"}), None).await;
+    raise(&server, json!({"alertname": "B"}), None).await;
+    receiver.told("B", "firing").await;
+    raise(&server, json!({"alertname": "A"}), Some("2020-01-02T00:00:00Z")).await;
+    receiver.told("A", "resolved").await;
+    assert_eq!(receiver.of("A", "firing").len(), 1, "{:#?}", receiver.heard());
+    server.program.kill().await;
+
+    // Killed: who was told of B is known, and so it is told to be over.
+    let server = Server::start(folder.path(), &config(&url, "")).await;
+    raise(&server, json!({"alertname": "B"}), Some("2020-01-02T00:00:00Z")).await;
+    receiver.told("B", "resolved").await;
+}
+
+#[tokio::test]
+async fn who_does_not_acknowledge_is_passed_over_and_who_does_ends_it() {
+    let (team, boss) = (Receiver::default(), Receiver::default());
+    let (team_url, boss_url) = (team.listen().await, boss.listen().await);
+    let folder = tempfile::tempdir().unwrap();
+    let more = "escalate = [{after = \"2s\", receiver = \"boss\"}]\n";
+    let mut text = config(&team_url, more);
+    text.push_str(&format!(
+        "[[notify.receiver]]\nname = \"boss\"\n[[notify.receiver.webhook]]\nurl = \"{boss_url}\"\n"
+    ));
+    let server = Server::start(folder.path(), &text).await;
+    raise(&server, json!({"alertname": "Known"}), None).await;
+    team.told("Known", "firing").await;
+    let firing = server.http.get("/api/v2/alerts").await.json();
+    let id = firing[0]["fingerprint"].as_str().unwrap().to_owned();
+    let url = &server.http.url;
+    let ack = ["alerts", "ack", &id, "--by", "ann", "--url", url];
+    let acked = program::output(&ack).await;
+    assert!(acked.status.success(), "{acked:?}");
+    raise(&server, json!({"alertname": "Unknown"}), None).await;
+    let called = boss.told("Unknown", "firing").await;
+    assert_eq!(called["reason"], "escalated 1");
+    assert_eq!(boss.of("Known", "firing").len(), 0);
+    let listed = program::output(&["alerts", "list", "alertname=Known", "--url", url]).await;
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.contains("acknowledged by ann"), "{listed}");
+    assert!(!listed.contains("Unknown"), "{listed}");
+    let nobody = program::output(&["alerts", "ack", "0000000000000000", "--url", url]).await;
+    assert_eq!(nobody.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn silences_by_the_command_line_survive_a_kill() {
+    let receiver = Receiver::default();
+    let url = receiver.listen().await;
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &config(&url, "")).await;
+    let add = program::output(&[
+        "silence", "add", "alertname=Loud", "host=~a|b", "--for", "2h", "--comment", "known",
+        "--author", "ann", "--url", &server.http.url,
+    ])
+    .await;
+    assert!(add.status.success(), "{add:?}");
+    let id = String::from_utf8(add.stdout).unwrap().trim().to_owned();
+    server.program.kill().await;
+
+    let server = Server::start(folder.path(), &config(&url, "")).await;
+    raise(&server, json!({"alertname": "Loud", "host": "a"}), None).await;
+    raise(&server, json!({"alertname": "Other"}), None).await;
+    receiver.told("Other", "firing").await;
+    assert_eq!(receiver.of("Loud", "firing").len(), 0);
+    let alerts = server.http.get("/api/v2/alerts?filter=alertname%3DLoud").await.json();
+    assert_eq!(alerts[0]["status"]["state"], "suppressed");
+    assert_eq!(alerts[0]["status"]["silencedBy"][0], id.as_str());
+    let url = &server.http.url;
+    let list = program::output(&["silence", "list", "--url", url]).await;
+    let list = String::from_utf8(list.stdout).unwrap();
+    assert!(list.contains(&id) && list.contains("host=~\"a|b\"") && list.contains("ann"), "{list}");
+    let expire = program::output(&["silence", "expire", &id, "--url", url]).await;
+    assert!(expire.status.success(), "{expire:?}");
+    receiver.told("Loud", "firing").await;
+    let all = program::output(&["silence", "add", "alertname=~.*", "-c", "x", "--url", url]).await;
+    assert_eq!(all.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&all.stderr).contains("everything"), "{all:?}");
+}
+
+/// One mail as a server heard it: its envelope and its text, line by line.
+async fn mail_server(listener: TcpListener) -> Vec<String> {
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut stream = BufReader::new(stream);
+    let mut heard = Vec::new();
+    stream.get_mut().write_all(b"220 mail.test ready\r\n").await.unwrap();
+    let mut is_text = false;
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).await.unwrap();
+        let line = line.trim_end().to_owned();
+        let answer = match line.split(' ').next().unwrap_or_default() {
+            "." if is_text => {
+                is_text = false;
+                "250 taken"
+            }
+            _ if is_text => "",
+            "EHLO" => "250-mail.test\r\n250-AUTH LOGIN PLAIN\r\n250 8BITMIME",
+            "AUTH" => "235 welcome",
+            "MAIL" | "RCPT" => "250 fine",
+            "DATA" => {
+                is_text = true;
+                "354 go on"
+            }
+            "QUIT" => "221 bye",
+            _ => "500 what?",
+        };
+        let ends = line == "QUIT" || line.is_empty() && !is_text;
+        heard.push(line);
+        if !answer.is_empty() {
+            stream.get_mut().write_all(format!("{answer}\r\n").as_bytes()).await.unwrap();
+        }
+        if ends {
+            return heard;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_test_notification_goes_out_by_mail_and_into_a_file() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = listener.local_addr().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("password");
+    std::fs::write(&secret, "open sesame\n").unwrap();
+    let lines = folder.path().join("alerts.jsonl");
+    let text = format!(
+        "[collect]\nhost = \"off\"\n[[notify.receiver]]\nname = \"ops\"\n\
+         [[notify.receiver.email]]\nsmarthost = \"{host}\"\nfrom = \"Alerts <au@here.test>\"\n\
+         to = [\"ops@there.test\"]\nencryption = \"none\"\nuser = \"me\"\npassword_file = \"{}\"\n\
+         [[notify.receiver.file]]\npath = \"{}\"\n",
+        secret.display(),
+        lines.display(),
+    );
+    let server = Server::start(folder.path(), &text).await;
+    let hearing = tokio::spawn(mail_server(listener));
+    let url = &server.http.url;
+    let test = program::output(&["notify", "test", "ops", "--url", url]).await;
+    let said = String::from_utf8(test.stdout).unwrap();
+    assert_eq!(said, "email\tdelivered\nfile\tdelivered\n");
+    let mail = hearing.await.unwrap();
+    for line in [
+        // \0me\0open sesame
+        "AUTH PLAIN AG1lAG9wZW4gc2VzYW1l",
+        "MAIL FROM:<au@here.test>",
+        "RCPT TO:<ops@there.test>",
+        "Subject: [FIRING:1] Test none",
+    ] {
+        assert!(mail.iter().any(|heard| heard == line), "{line}: {mail:#?}");
+    }
+    let kept = std::fs::read_to_string(&lines).unwrap();
+    let kept: Value = serde_json::from_str(kept.trim()).unwrap();
+    assert_eq!(kept["alerts"][0]["labels"]["alertname"], "Test");
+    // Nobody listens any more: it fails, and says so.
+    let again = program::output(&["notify", "test", "ops", "--url", url]).await;
+    assert_eq!(again.status.code(), Some(1));
+    let nobody = program::output(&["notify", "test", "nobody", "--url", url]).await;
+    assert!(String::from_utf8_lossy(&nobody.stderr).contains("ops"), "{nobody:?}");
+    assert!(!server.program.log().contains("sesame"));
+}
+
+/// Runs Alertmanager's tool; `None` where it is not installed.
+async fn amtool(url: &str, arguments: &[&str]) -> Option<(bool, String)> {
+    let output = Command::new("amtool")
+        .arg(format!("--alertmanager.url={url}"))
+        .args(arguments)
+        .output()
+        .await
+        .ok()?;
+    let text = [output.stdout, output.stderr].concat();
+    Some((output.status.success(), String::from_utf8_lossy(&text).into_owned()))
+}
+
+#[tokio::test]
+async fn alertmanagers_own_tool_works_against_us() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), "[collect]\nhost = \"off\"\n").await;
+    let url = &server.http.url;
+    let add = ["alert", "add", "Slow", "host=a", "--annotation=summary=look"];
+    let Some(added) = amtool(url, &add).await else {
+        println!("skipped: no program `amtool` (Debian: apt-get install prometheus-alertmanager)");
+        return;
+    };
+    assert!(added.0, "{}", added.1);
+    let (fine, alerts) = amtool(url, &["alert", "query", "-o", "extended"]).await.unwrap();
+    assert!(fine && alerts.contains("Slow") && alerts.contains("summary=\"look\""), "{alerts}");
+    let silence = ["silence", "add", "alertname=Slow", "--comment=known", "--author=ann"];
+    let (fine, id) = amtool(url, &silence).await.unwrap();
+    assert!(fine, "{id}");
+    let (fine, listed) = amtool(url, &["silence", "query"]).await.unwrap();
+    assert!(fine && listed.contains(id.trim()) && listed.contains("ann"), "{listed}");
+    let (_, active) = amtool(url, &["alert", "query", "--active"]).await.unwrap();
+    assert!(!active.contains("Slow"), "silenced: {active}");
+    let (_, silenced) = amtool(url, &["alert", "query", "--silenced"]).await.unwrap();
+    assert!(silenced.contains("Slow"), "{silenced}");
+    let (fine, said) = amtool(url, &["silence", "update", "--duration=3h", id.trim()]).await.unwrap();
+    assert!(fine, "{said}");
+    let (fine, said) = amtool(url, &["silence", "expire", id.trim()]).await.unwrap();
+    assert!(fine, "{said}");
+    let (_, active) = amtool(url, &["alert", "query", "--active"]).await.unwrap();
+    assert!(active.contains("Slow"), "{active}");
+}
+
+#[tokio::test]
+async fn addresses_of_metadata_services_are_not_asked_unless_allowed() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = config("http://169.254.169.254/latest", "");
+    let server = Server::start(folder.path(), &text).await;
+    let reply = server.http.json("POST", "/api/v1/receivers/team/test", &Value::Null).await;
+    let error = reply.json()["data"][0]["error"].to_string();
+    assert!(error.contains("link-local"), "{error}");
+}
+
+#[tokio::test]
+async fn mistakes_in_the_configuration_are_all_told_with_their_places() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.toml");
+    let text = "[notify.route]\nreceiver = \"nobody\"\ngroup_wiat = \"1s\"\n\
+                [[notify.receiver]]\nname = \"x\"\n[[notify.receiver.webhook]]\nurl = \"ftp://x\"\n\
+                [[notify.inhibit]]\nsource = [\"a\"]\ntarget = [\"b=c\"]\n";
+    std::fs::write(&file, text).unwrap();
+    let output = program::output(&["config", "check", &shown(&file)]).await;
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stdout).unwrap();
+    for part in ["group_wait", "\"nobody\"", "a.toml:7:", "a.toml:9:", "neither http"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
