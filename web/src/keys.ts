@@ -22,7 +22,7 @@ export const KEYS: [string, string][] = [
   ["+ −", "On a chart: zoom in, out"],
 ];
 
-const PAGE_KEYS: Record<string, Page> = { o: "overview", e: "explore", t: "tuning", f: "findings", "alerts", h: "health" };
+const PAGE_KEYS: Record<string, Page> = { o: "overview", e: "explore", t: "tuning", f: "findings", a: "alerts", h: "health" };
 
 /** How long `g` waits for its letter, ms. */
 const PREFIX_MS = 1500;

@@ -136,11 +136,12 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
     let changes = keep.feed();
     telemetry.watch_feed(&changes);
     let streams = streams(&config, &changes, &telemetry, &clock);
-    let notifying = Notifying::open(&config.notify, &data, &clock, &telemetry);
+    let notifying = Notifying::open(&config.told(), &data, &clock, &telemetry);
     let notifying = notifying.map_err(|source| AssembleError::Notified {
         path: data.display().to_string(),
         source,
     })?;
+    let notifying = Arc::new(notifying);
     let collector = collector(&config, Arc::clone(&clock));
     let (view, viewed) = watch::channel(past.view(clock.wall_ms()));
     let (events, _) = broadcast::channel(EVENTS_AHEAD);
@@ -189,7 +190,7 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
             reader: Arc::clone(&reader),
             sink: Arc::clone(&sink),
             clock: Arc::clone(&clock),
-            alerts: alert_sink(&config),
+            alerts: Some(Arc::clone(&notifying) as Arc<dyn model::AlertSink>),
             query_timeout: config.server.query_timeout,
             external_url: config.rules.external_url.clone(),
         },
@@ -247,7 +248,7 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         streams: streams.as_ref().map(|(streams, _)| Arc::clone(streams)),
         feed: changes,
         feeds: Arc::new(Semaphore::new(feed::READERS_MAX)),
-        notifying: Arc::new(notifying),
+        notifying,
     };
     checks::register(&app.health, &app, &keep);
     Ok(Assembly {
@@ -260,11 +261,6 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         keep,
         streams,
     })
-}
-
-/// Who is told of alerts: nobody, as long as nothing is configured that could tell people.
-fn alert_sink(_config: &Config) -> Option<Arc<dyn model::AlertSink>> {
-    None
 }
 
 /// The streams of the configuration, if it has any, subscribed to what enters them.

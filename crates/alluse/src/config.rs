@@ -255,6 +255,23 @@ const AGENT_DELAY: Duration = Duration::from_secs(5);
 const SERVER_DELAY: Duration = Duration::from_millis(200);
 const YEARS: Duration = Duration::from_secs(20 * 365 * 86_400);
 
+impl Config {
+    /// Who is told of alerts; address and labels that it does not say are those of the rules.
+    pub(crate) fn told(&self) -> notification::Notification {
+        let mut told = self.notify.clone();
+        if told.external_url.is_empty() {
+            told.external_url.clone_from(&self.rules.external_url);
+        }
+        let rules = self.rules.external_labels.iter().map(|(name, value)| (name, value));
+        for (name, value) in rules.chain(&self.collect.external_labels) {
+            if !told.external_labels.iter().any(|(known, _)| known == name) {
+                told.external_labels.push((name.clone(), value.clone()));
+            }
+        }
+        told
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         read("built-in", "", &[]).expect("an empty configuration has no mistakes")
