@@ -62,6 +62,33 @@ struct Heard {
     last: Option<(i64, BTreeSet<Fingerprint>)>,
 }
 
+/// By lane: alerts of which the notifier cannot know what was heard last.
+#[derive(Debug, Default)]
+struct Doubts(BTreeMap<(String, String), BTreeSet<Fingerprint>>);
+
+impl Doubts {
+    fn add(&mut self, notification: &Notification) {
+        let alerts = notification.alerts.iter().map(|told| told.fingerprint);
+        self.0.entry(lane(notification)).or_default().extend(alerts);
+    }
+
+    fn take(&mut self, other: Self) {
+        for (lane, alerts) in other.0 {
+            self.0.entry(lane).or_default().extend(alerts);
+        }
+    }
+
+    /// What is heard now is certain again; whether any of it was in doubt.
+    fn settle(&mut self, notification: &Notification) -> bool {
+        let Some(doubts) = self.0.get_mut(&lane(notification)) else {
+            return false;
+        };
+        let alerts = notification.alerts.iter().map(|told| told.fingerprint);
+        // Every one is settled: no short cut.
+        alerts.filter(|f| doubts.remove(f)).count() > 0
+    }
+}
+
 struct World {
     seed: u64,
     random: Random,
@@ -76,12 +103,12 @@ struct World {
     on_their_way: Vec<(i64, Notification)>,
     broken_until: BTreeMap<String, i64>,
     /// Lanes that heard something which is not on disk yet.
-    may_double: BTreeSet<(String, String)>,
+    unsaved: Doubts,
     /// Lanes of which the notifier cannot know what they heard last: an answer was missing, or a
     /// crash lost it. The next thing they hear may be old.
-    doubtful: BTreeSet<(String, String)>,
+    doubtful: Doubts,
     /// Lanes with one that did not arrive, which is not on disk yet.
-    lost: BTreeSet<(String, String)>,
+    lost: Doubts,
     delivered: u64,
 }
 
@@ -109,9 +136,9 @@ impl World {
             heard: BTreeMap::new(),
             on_their_way: Vec::new(),
             broken_until: BTreeMap::new(),
-            may_double: BTreeSet::new(),
-            doubtful: BTreeSet::new(),
-            lost: BTreeSet::new(),
+            unsaved: Doubts::default(),
+            doubtful: Doubts::default(),
+            lost: Doubts::default(),
             delivered: 0,
         }
     }
@@ -143,8 +170,8 @@ impl World {
     fn save(&mut self) {
         let text = serde_json::to_string(&self.notifier.snapshot(self.now)).unwrap();
         self.snapshot = serde_json::from_str(&text).unwrap();
-        self.may_double.clear();
-        self.lost.clear();
+        self.unsaved = Doubts::default();
+        self.lost = Doubts::default();
     }
 
     /// Rules evaluate: what fires is posted.
@@ -208,14 +235,14 @@ impl World {
 
     /// The process dies and comes back a while later with what is on disk.
     fn crash(&mut self) {
-        self.doubtful.append(&mut self.lost);
-        self.doubtful.append(&mut self.may_double);
+        self.doubtful.take(std::mem::take(&mut self.lost));
+        self.doubtful.take(std::mem::take(&mut self.unsaved));
         // What was on its way arrives, or does not; nobody is there to note it.
         for (_, notification) in std::mem::take(&mut self.on_their_way) {
             if self.random.below(2) == 0 && self.works(&notification) {
                 self.hear(&notification);
             }
-            self.doubtful.insert(lane(&notification));
+            self.doubtful.add(&notification);
         }
         self.now += i64::try_from(self.random.below(30)).unwrap() * MINUTE / STEP * STEP;
         self.notifier = Notifier::restore(the_plan(), self.snapshot.clone(), self.now);
@@ -235,14 +262,14 @@ impl World {
         for (_, notification) in landed {
             if self.works(&notification) {
                 self.hear(&notification);
-                self.may_double.insert(lane(&notification));
+                self.unsaved.add(&notification);
                 self.notifier.delivered(notification.id, now);
             } else {
                 let fate = if self.random.below(2) == 0 { Fate::Lost } else { Fate::Unknown };
                 match fate {
-                    Fate::Unknown => self.doubtful.insert(lane(&notification)),
-                    Fate::Lost => self.lost.insert(lane(&notification)),
-                };
+                    Fate::Unknown => self.doubtful.add(&notification),
+                    Fate::Lost => self.lost.add(&notification),
+                }
                 self.notifier.failed(notification.id, fate, now + 20 * SECOND);
             }
         }
@@ -253,7 +280,7 @@ impl World {
         self.delivered += 1;
         let (seed, now) = (self.seed, self.now);
         let key = lane(notification);
-        let is_doubtful = self.doubtful.remove(&key);
+        let is_doubtful = self.doubtful.settle(notification);
         let heard = self.heard.entry(key).or_default();
         let part = |resolved: bool| -> BTreeSet<Fingerprint> {
             let some = notification.alerts.iter().filter(|told| told.is_resolved == resolved);
