@@ -153,3 +153,43 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     }
     out.push(value as u8);
 }
+
+/// A rule file; every expression passes.
+pub fn rules(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        let check = |expr: &str| Ok(expr.to_owned());
+        drop(::rules::file::read(
+            "r.yml",
+            text,
+            ::rules::Defaults::default(),
+            &check,
+        ));
+        drop(::rules::unit_test::read("t.yml", text));
+    }
+}
+
+/// A template, parsed and expanded.
+pub fn template(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let Ok(template) = ::rules::template::Template::parse(text) else {
+        return;
+    };
+    let labels = model::Labels::from_pairs([("instance", "a:9100"), ("job", "node")]);
+    let query = |_expr: &str| Ok(vec![(labels.clone(), 1.5); 3]);
+    let context = ::rules::template::Context {
+        labels: &labels,
+        value: 1_234_567.0,
+        external_labels: &labels,
+        external_url: "http://here/path",
+        time_ms: 1_790_000_000_000,
+        query: &query,
+    };
+    if let Ok(text) = template.expand(&context) {
+        assert!(
+            text.len() <= ::rules::template::OUTPUT_BYTES_MAX,
+            "too long"
+        );
+    }
+}

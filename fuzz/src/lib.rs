@@ -83,6 +83,8 @@ pub const TARGETS: &[Target] = &[
     target("openmetrics", doors::openmetrics),
     target("promql", doors::promql),
     target("promql_eval", queries::evaluate),
+    target("rules", doors::rules),
+    target("template", doors::template),
     target("wal", files::wal),
     target("wal_record", files::wal_record),
     target("manifest", files::manifest),

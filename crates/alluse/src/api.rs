@@ -1,6 +1,7 @@
 //! The HTTP API: the route table, and what its handlers share.
 
 pub(crate) mod admin;
+mod alert_history;
 mod alertmanager;
 mod compress;
 pub(crate) mod control;
@@ -111,7 +112,10 @@ impl std::fmt::Debug for Reader {
 pub(crate) fn router(app: Arc<App>) -> Router {
     let body_limit = DefaultBodyLimit::max(app.config.server.body_bytes_max);
     Router::new()
-        .nest("/api/v1", prometheus_routes().merge(alertmanager::own_routes()))
+        .nest(
+            "/api/v1",
+            prometheus_routes().merge(alertmanager::own_routes()),
+        )
         .nest("/api/v2", alertmanager::routes())
         .nest("/api/v1/admin", admin::routes())
         .nest("/api/v1/loop", loop_routes())
@@ -168,6 +172,7 @@ fn prometheus_routes() -> Router<Arc<App>> {
         .route("/streams/{name}/dead_letters", get(streams::dead_letters))
         .route("/rules", get(rules::rules))
         .route("/alerts", get(rules::alerts))
+        .route("/alerts/history", get(alert_history::history))
         .route("/targets", get(targets::targets))
         .route("/scrape_pools", get(targets::scrape_pools))
         .route("/export", get(export::json_lines).post(export::json_lines))

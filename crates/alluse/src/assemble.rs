@@ -20,6 +20,7 @@ use crate::{
     capacity::Capacities,
     config::Config,
     driver::Driver,
+    finding_series::{self, FindingSeries},
     health::{Health, checks},
     keep::{Elsewhere, ElsewhereError, Keep},
     mailbox::{Mail, Mailbox},
@@ -164,7 +165,16 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         next_proposal: past.next_proposal,
         next_study: past.next_study,
     });
+    let quality = Arc::clone(collector.handle().quality());
+    let receiver = receiver(&config).inspected(Arc::clone(&quality));
+    let sink: Arc<dyn SampleSink> = Arc::new(collect::Inspected::new(
+        keep.sink(),
+        quality,
+        Arc::clone(&clock),
+    ));
     let driver = Driver {
+        sink: finding_series::Sink(Arc::clone(&sink)),
+        finding_series: FindingSeries::default(),
         pipeline,
         policy,
         journal,
@@ -177,13 +187,6 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         telemetry: Arc::clone(&telemetry),
         record: crate::driver::Record::default(),
     };
-    let quality = Arc::clone(collector.handle().quality());
-    let receiver = receiver(&config).inspected(Arc::clone(&quality));
-    let sink: Arc<dyn SampleSink> = Arc::new(collect::Inspected::new(
-        keep.sink(),
-        quality,
-        Arc::clone(&clock),
-    ));
     let ruling = Arc::new(Ruling::new(
         ruling::Parts {
             engine: engine.clone(),

@@ -88,6 +88,9 @@ pub(crate) enum Command {
     /// Look after those who are told of alerts.
     #[command(subcommand)]
     Notify(crate::notify_cli::NotifyCommand),
+    /// Check rules, run their tests, see those that come with the program.
+    #[command(subcommand)]
+    Rules(crate::rules_cli::RulesCommand),
     /// Look at a configuration.
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -8,7 +8,7 @@ use std::{
 
 use govern::Event;
 use journal::Journal;
-use model::{Arm, ChangeId, Clock, Finding, Order, StudyId};
+use model::{Arm, Batch, ChangeId, Clock, Durability, Finding, Order, StudyId};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use wire::{control, live};
 
@@ -16,6 +16,7 @@ use crate::{
     api::{convert, live::Signal},
     capacity::Capacities,
     config::Bound,
+    finding_series::{self, FindingSeries},
     keep::Keep,
     mailbox::{Ask, Mail, Reply},
     pipeline::{Pipeline, Turn},
@@ -47,6 +48,9 @@ pub(crate) struct Driver {
     pub(crate) orders: mpsc::UnboundedSender<Order>,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) record: Record,
+    /// Where findings are stored as series.
+    pub(crate) sink: finding_series::Sink,
+    pub(crate) finding_series: FindingSeries,
 }
 
 /// How the governor's record stands: lines since its last snapshot.
@@ -161,6 +165,7 @@ impl Driver {
     }
 
     fn found(&mut self, findings: Vec<Finding>) {
+        self.store_findings(&findings);
         for mut finding in findings {
             if let Err(error) = self.journal.record_finding(&mut finding) {
                 self.telemetry.journal_errors.increment();
@@ -171,6 +176,23 @@ impl Driver {
             self.view
                 .send_modify(|view| view.note_finding(shown.clone()));
             self.send(live::Event::Finding { finding: shown });
+        }
+    }
+
+    /// Findings as series, for rules to be about.
+    fn store_findings(&mut self, findings: &[Finding]) {
+        let (samples, dropped) = self.finding_series.samples(findings);
+        self.telemetry.finding_series_dropped.add(dropped);
+        if samples.is_empty() {
+            return;
+        }
+        let batch = Batch {
+            samples,
+            door: finding_series::DOOR,
+            ..Batch::default()
+        };
+        if let Err(error) = self.sink.0.append(&batch, Durability::Fast) {
+            tracing::warn!(%error, "findings were not stored as series");
         }
     }
 
@@ -289,6 +311,7 @@ impl Driver {
         }
         for reason in &turn.pages {
             tracing::error!(%reason, "a person has to look");
+            self.telemetry.pages.increment();
         }
         for order in turn.orders {
             self.telemetry.orders.increment();
@@ -403,6 +426,9 @@ impl Driver {
     fn publish_targets(&self) {
         let targets: Vec<control::Target> =
             self.pipeline.targets().map(|t| self.target(t)).collect();
+        let frozen = targets.iter().filter(|target| target.frozen.is_some());
+        let frozen = i64::try_from(frozen.count()).unwrap_or(i64::MAX);
+        self.telemetry.targets_frozen.set(frozen);
         self.view.send_modify(|view| view.targets = targets);
     }
 

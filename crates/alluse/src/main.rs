@@ -1,6 +1,7 @@
 //! The program: wires the stages, serves the API and the dashboard, and is the CLI.
 
 mod agent;
+mod alerts_cli;
 mod api;
 mod ask;
 mod assemble;
@@ -11,6 +12,7 @@ mod config;
 mod demo;
 mod driver;
 mod exchange;
+mod finding_series;
 mod forward;
 mod health;
 mod keep;
@@ -26,6 +28,7 @@ mod quarantine;
 mod queries;
 mod queries_cli;
 mod report;
+mod rules_cli;
 mod ruling;
 mod scraping;
 mod serve;
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Command::Backup(args) => backup::run(&args, cli.quiet),
         Command::Restore(args) => backup::restore(&args, cli.quiet),
         Command::Store(command) => store_cli::run(&command, cli.quiet),
+        Command::Rules(command) => rules_cli::run(&command),
         Command::Config(ConfigCommand::Check { file, json }) => serve::check(&file, json),
         Command::Completions { shell } => {
             let mut command = Cli::command();

@@ -73,6 +73,10 @@ pub(crate) enum AlertsCommand {
         #[command(flatten)]
         asked: Asked,
     },
+    /// List what the rules say: pending or firing, silenced or not, since when.
+    Active(crate::alerts_cli::ActiveArgs),
+    /// List what was, newest first: each time an alert was pending or fired, from when to when.
+    History(crate::alerts_cli::HistoryArgs),
     /// Say that you know of an alert: it is not repeated, and nobody further is called.
     ///
     /// That it is over is told as always. If it comes back after that, it is a new alert.
@@ -123,12 +127,17 @@ async fn ask(
     if status.is_success() {
         return Ok(said);
     }
-    let why = said.as_str().or_else(|| said["error"].as_str()).unwrap_or(&text);
+    let why = said
+        .as_str()
+        .or_else(|| said["error"].as_str())
+        .unwrap_or(&text);
     Err(Failure::new(format!("alluse: {why}")))
 }
 
 fn block_on<T>(task: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     runtime.map_err(|error| Failure::of(&error))?.block_on(task)
 }
 
@@ -137,12 +146,24 @@ fn print(text: &str) -> Result<(), Failure> {
 }
 
 /// Prints the server's JSON, or a line each of what it lists.
-fn show(asked: &Asked, reply: &Value, line: impl Fn(&Value) -> String, none: &str) -> Result<(), Failure> {
+fn show(
+    asked: &Asked,
+    reply: &Value,
+    line: impl Fn(&Value) -> String,
+    none: &str,
+) -> Result<(), Failure> {
     if asked.json {
         return print(&reply.to_string());
     }
     let lines: Vec<String> = reply.as_array().into_iter().flatten().map(line).collect();
-    print(if lines.is_empty() { none.to_owned() } else { lines.join("\n") }.as_str())
+    print(
+        if lines.is_empty() {
+            none.to_owned()
+        } else {
+            lines.join("\n")
+        }
+        .as_str(),
+    )
 }
 
 /// `alluse silence ...`
@@ -159,7 +180,14 @@ pub(crate) fn silence(command: SilenceCommand) -> Result<(), Failure> {
             let path = "/api/v2/silences";
             let reply = block_on(ask(&asked, reqwest::Method::POST, path, Some(body)))?;
             let id = reply["silenceID"].as_str().unwrap_or_default();
-            print(if asked.json { reply.to_string() } else { id.to_owned() }.as_str())
+            print(
+                if asked.json {
+                    reply.to_string()
+                } else {
+                    id.to_owned()
+                }
+                .as_str(),
+            )
         }
         SilenceCommand::List { expired, asked } => {
             let path = "/api/v2/silences";
@@ -230,7 +258,11 @@ fn silence_line(silence: &Value) -> String {
         };
         format!("{}{sign}{:?}", text(m, "name"), text(m, "value"))
     };
-    let matchers = silence["matchers"].as_array().into_iter().flatten().map(matcher);
+    let matchers = silence["matchers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(matcher);
     [
         text(silence, "id"),
         text(&silence["status"], "state"),
@@ -259,6 +291,8 @@ pub(crate) fn alerts(command: AlertsCommand) -> Result<(), Failure> {
             }
             show(&asked, &reply, alert_line, "nothing fires")
         }
+        AlertsCommand::Active(args) => crate::alerts_cli::active(&args),
+        AlertsCommand::History(args) => crate::alerts_cli::history(&args),
         AlertsCommand::Ack {
             id,
             by,
@@ -291,7 +325,13 @@ fn alert_line(alert: &Value) -> String {
         _ => "firing".to_owned(),
     };
     let since = format!("since {}", text(alert, "startsAt"));
-    [text(alert, "fingerprint"), &state, &since, &labels(alert).to_string()].join("\t")
+    [
+        text(alert, "fingerprint"),
+        &state,
+        &since,
+        &labels(alert).to_string(),
+    ]
+    .join("\t")
 }
 
 /// `alluse notify ...`
@@ -304,7 +344,11 @@ pub(crate) fn notify(command: NotifyCommand) -> Result<(), Failure> {
         None => format!("{}\tdelivered", text(way, "way")),
     };
     show(&asked, &reply["data"], line, "")?;
-    let failed = reply["data"].as_array().into_iter().flatten().any(|way| !way["error"].is_null());
+    let failed = reply["data"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|way| !way["error"].is_null());
     if failed {
         return Err(Failure::new(""));
     }

@@ -238,8 +238,15 @@ impl Notifying {
 
     /// Sends a notification that says it is a test by every way of a receiver; what became of
     /// each. `None` if there is no such receiver.
-    pub(crate) async fn test(&self, receiver: &str) -> Option<Vec<(&'static str, Result<(), SendError>)>> {
-        let ways: Vec<_> = self.senders.iter().filter(|(to, _)| to.receiver == receiver).collect();
+    pub(crate) async fn test(
+        &self,
+        receiver: &str,
+    ) -> Option<Vec<(&'static str, Result<(), SendError>)>> {
+        let ways: Vec<_> = self
+            .senders
+            .iter()
+            .filter(|(to, _)| to.receiver == receiver)
+            .collect();
         if ways.is_empty() {
             return None;
         }
@@ -317,7 +324,8 @@ mod tests {
     #[test]
     fn waits_grow_have_jitter_and_obey_the_receiver() {
         let lost = SendError::lost("x");
-        let seconds = |error: &SendError, attempt, random| wait(error, attempt, random).as_secs_f64();
+        let seconds =
+            |error: &SendError, attempt, random| wait(error, attempt, random).as_secs_f64();
         assert_eq!(seconds(&lost, 0, 1.0), 1.0);
         assert_eq!(seconds(&lost, 3, 1.0), 8.0);
         assert_eq!(seconds(&lost, 3, 0.25), 2.0);

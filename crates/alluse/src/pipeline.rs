@@ -27,6 +27,7 @@ use store::{Delivery, Subscription};
 use crate::{
     api::convert::Timing,
     config::Target,
+    finding_series,
     measure::Measure,
     trial::{Ask, Trial},
     tuner::{Progress, Tuner},
@@ -155,7 +156,7 @@ impl Pipeline {
             match delivery {
                 Delivery::Points { batch, .. } => {
                     points += batch.samples.len();
-                    findings.extend(self.analyzer.observe(&batch));
+                    findings.extend(self.analyzer.observe(&finding_series::analyzed(&batch)));
                 }
                 Delivery::Missed(points) => {
                     tracing::warn!(points, "the analysis did not keep up and missed points");

@@ -24,7 +24,9 @@ use query::{Account, Engine, QueryValue, Stop, Watch};
 use rules::{Due, Evaluate, Group, GroupStatus, Schedule, Surroundings};
 use tokio::sync::Notify;
 
-pub(crate) use read::{Loaded, beside, load};
+#[cfg(test)]
+pub(crate) use read::check;
+pub(crate) use read::{Loaded, beside, load, read_file};
 
 /// Groups evaluated at once; more wait for a moment. Their queries are beside those of the API.
 const EVALUATIONS_MAX: usize = 4;
@@ -180,7 +182,7 @@ impl Ruling {
         }
         let batch = Batch {
             samples,
-            door: "rules",
+            door: rules::DOOR,
             ..Batch::default()
         };
         if let Err(error) = self.parts.sink.append(&batch, Durability::Fast) {
@@ -326,3 +328,6 @@ pub(crate) fn elements(value: QueryValue) -> Result<Vec<(Labels, Value)>, String
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,10 @@ pub(crate) struct Telemetry {
     pub(crate) turn_seconds: Histogram,
     pub(crate) orders: Counter,
     pub(crate) journal_errors: Counter,
+    /// Times a person was called.
+    pub(crate) pages: Counter,
+    pub(crate) targets_frozen: Gauge,
+    pub(crate) finding_series_dropped: Counter,
 }
 
 impl Telemetry {
@@ -46,6 +50,19 @@ impl Telemetry {
             journal_errors: counter(
                 "alluse_journal_errors_total",
                 "Turns whose record could not be written; their orders were not sent.",
+            ),
+            pages: counter(
+                "alluse_pages_total",
+                "Times the loop called a person: something it cannot put right by itself.",
+            ),
+            targets_frozen: registry.gauge(
+                "alluse_targets_frozen",
+                "Targets in which nothing is changed until a person has looked.",
+                &[],
+            ),
+            finding_series_dropped: counter(
+                "alluse_finding_series_dropped_total",
+                "Findings that are in the journal only: too many series of findings at once.",
             ),
             registry,
         }

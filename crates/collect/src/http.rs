@@ -26,8 +26,8 @@ use hyper_util::{
 };
 use thiserror::Error;
 
-pub(crate) use settings::read_text;
 pub use reach::Reach;
+pub(crate) use settings::read_text;
 pub use settings::{Auth, HttpSettings, Pem, Secret, SecretSource, TlsSettings, TlsVersion};
 
 /// Redirects followed for one request, as Go's client does.

@@ -57,7 +57,10 @@ impl Dependencies {
             let on = component.depends_on.iter().map(|name| {
                 let known = index.get(name.as_str()).copied();
                 known.ok_or_else(|| {
-                    format!("{:?} depends on {name:?}, which is no component", component.name)
+                    format!(
+                        "{:?} depends on {name:?}, which is no component",
+                        component.name
+                    )
                 })
             });
             upstream.push(on.collect::<Result<Vec<_>, _>>()?);
@@ -99,7 +102,10 @@ impl Dependencies {
                 }
             }
         }
-        causes.keys().map(|from| (*from, followed(&causes, *from))).collect()
+        causes
+            .keys()
+            .map(|from| (*from, followed(&causes, *from)))
+            .collect()
     }
 
     /// The most upstream alert reached from one; `None` if it is that itself.
@@ -134,7 +140,11 @@ impl Dependencies {
 }
 
 /// What is reached from a component, itself included only through a cycle.
-fn reached(upstream: &[Vec<usize>], from: usize, enters: impl Fn(usize) -> bool) -> BTreeSet<usize> {
+fn reached(
+    upstream: &[Vec<usize>],
+    from: usize,
+    enters: impl Fn(usize) -> bool,
+) -> BTreeSet<usize> {
     let mut seen = BTreeSet::new();
     let mut next = vec![from];
     while let Some(at) = next.pop() {
@@ -194,7 +204,8 @@ mod tests {
             found.labels.get("service").unwrap().to_owned()
         };
         let roots = system.roots(&firing);
-        let shown = |(from, to): (&Fingerprint, &Fingerprint)| format!("{}<-{}", name(from), name(to));
+        let shown =
+            |(from, to): (&Fingerprint, &Fingerprint)| format!("{}<-{}", name(from), name(to));
         let mut shown: Vec<String> = roots.iter().map(shown).collect();
         shown.sort();
         shown
@@ -209,14 +220,24 @@ mod tests {
             ("cache", &[]),
             ("disk", &[]),
         ]);
-        assert_eq!(roots(&shop, &[("web", 5), ("api", 3), ("db", 0)]), ["api<-db", "web<-db"]);
+        assert_eq!(
+            roots(&shop, &[("web", 5), ("api", 3), ("db", 0)]),
+            ["api<-db", "web<-db"]
+        );
         assert_eq!(
             roots(&shop, &[("web", 0), ("db", 0)]),
             [""; 0],
             "what lies between is well: no chain"
         );
-        assert_eq!(roots(&shop, &[("api", 9), ("db", 2), ("cache", 1)]), ["api<-cache"]);
-        assert_eq!(roots(&shop, &[("api", 0), ("db", 61)]), [""; 0], "not close together");
+        assert_eq!(
+            roots(&shop, &[("api", 9), ("db", 2), ("cache", 1)]),
+            ["api<-cache"]
+        );
+        assert_eq!(
+            roots(&shop, &[("api", 0), ("db", 61)]),
+            [""; 0],
+            "not close together"
+        );
         assert_eq!(
             roots(&shop, &[("api", 100), ("db", 50), ("disk", 0)]),
             ["api<-disk", "db<-disk"],
@@ -228,7 +249,10 @@ mod tests {
     #[test]
     fn around_a_cycle_the_earliest_is_the_root() {
         let ring = system(&[("a", &["b"]), ("b", &["c"]), ("c", &["a"])]);
-        assert_eq!(roots(&ring, &[("a", 3), ("b", 1), ("c", 2)]), ["a<-b", "c<-b"]);
+        assert_eq!(
+            roots(&ring, &[("a", 3), ("b", 1), ("c", 2)]),
+            ["a<-b", "c<-b"]
+        );
     }
 
     #[test]

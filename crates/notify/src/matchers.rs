@@ -33,7 +33,9 @@ pub fn parse(text: &str) -> Result<Vec<Matcher>, String> {
         };
     }
     if matchers.is_empty() {
-        return Err(format!("{text:?} holds no matcher such as severity=\"critical\""));
+        return Err(format!(
+            "{text:?} holds no matcher such as severity=\"critical\""
+        ));
     }
     Ok(matchers)
 }
@@ -111,7 +113,10 @@ mod tests {
     fn reads_what_alertmanager_reads() {
         check("foo=bar", &[r#"foo="bar""#]);
         check("foo = bar baz ", &[r#"foo="bar baz""#]);
-        check(r#"{foo!="b,r", x=~"a|b"}"#, &[r#"foo!="b,r""#, r#"x=~"a|b""#]);
+        check(
+            r#"{foo!="b,r", x=~"a|b"}"#,
+            &[r#"foo!="b,r""#, r#"x=~"a|b""#],
+        );
         check(r#"a="q\"\\\n""#, &[r#"a="q\"\\\n""#]);
         check(r#"a=~"x\.y""#, &[r#"a=~"x\\.y""#]);
         check(r#""with space"=x,"#, &[r#"with space="x""#]);

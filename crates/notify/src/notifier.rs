@@ -216,7 +216,10 @@ impl Notifier {
     /// The notifications that are due.
     pub fn turn(&mut self, now_ms: i64) -> Vec<Notification> {
         self.silences.forget(now_ms);
-        let due = self.groups.iter().filter(|(_, group)| group.due_ms() <= now_ms);
+        let due = self
+            .groups
+            .iter()
+            .filter(|(_, group)| group.due_ms() <= now_ms);
         let due: Vec<GroupKey> = due.map(|(key, _)| key.clone()).collect();
         if due.is_empty() {
             return Vec::new();
@@ -241,7 +244,10 @@ impl Notifier {
         now_ms: i64,
         notifications: &mut Vec<Notification>,
     ) {
-        let mut group = self.groups.remove(key).expect("only groups that are there are due");
+        let mut group = self
+            .groups
+            .remove(key)
+            .expect("only groups that are there are due");
         let flushes = group.next_flush_ms <= now_ms;
         let interval_ms = self.plan.tree.node(key.route).group_interval_ms;
         if flushes {
@@ -277,12 +283,7 @@ impl Notifier {
     }
 
     /// The alerts of a group that may be told.
-    fn audible(
-        &self,
-        group: &Group,
-        mutes: &BTreeMap<Fingerprint, Mute>,
-        now_ms: i64,
-    ) -> Audible {
+    fn audible(&self, group: &Group, mutes: &BTreeMap<Fingerprint, Mute>, now_ms: i64) -> Audible {
         let mut audible = Audible::default();
         for fingerprint in &group.members {
             if mutes.contains_key(fingerprint) {
@@ -304,7 +305,10 @@ impl Notifier {
         let steps = &self.plan.tree.node(route).escalate;
         let unacknowledged = |f: &&Fingerprint| self.alerts[*f].acknowledged.is_none();
         let waiting = audible.firing.iter().filter(unacknowledged);
-        let since = waiting.filter_map(|f| group.due_since_ms.get(f)).min().copied();
+        let since = waiting
+            .filter_map(|f| group.due_since_ms.get(f))
+            .min()
+            .copied();
         if audible.firing.is_empty() && !group.members.iter().any(|f| self.fires(*f, now_ms)) {
             group.level = 0;
         }
@@ -326,7 +330,11 @@ impl Notifier {
     fn audience(&self, group: &Group, route: usize) -> Vec<(Integration, Way, usize)> {
         let route = self.plan.tree.node(route);
         let mut audience = BTreeMap::new();
-        let steps = route.escalate.iter().enumerate().map(|(at, step)| (at + 1, &step.receiver));
+        let steps = route
+            .escalate
+            .iter()
+            .enumerate()
+            .map(|(at, step)| (at + 1, &step.receiver));
         for (step, receiver) in std::iter::once((0, &route.receiver)).chain(steps) {
             for (to, way) in self.plan.ways(receiver) {
                 let lane = group.lanes.get(&to);
@@ -336,7 +344,10 @@ impl Notifier {
                 }
             }
         }
-        audience.into_iter().map(|(to, (way, step))| (to, way, step)).collect()
+        audience
+            .into_iter()
+            .map(|(to, (way, step))| (to, way, step))
+            .collect()
     }
 
     /// Starts a notification to one lane if it needs one and its way has room.
@@ -361,7 +372,11 @@ impl Notifier {
             Reason::Firing if step > 0 && lane.told.is_empty() => Reason::Escalated(step),
             reason => reason,
         };
-        let busy = self.flights.values().filter(|flight| flight.to == to).count();
+        let busy = self
+            .flights
+            .values()
+            .filter(|flight| flight.to == to)
+            .count();
         if busy >= self.plan.limits.in_flight {
             let at_ms = now_ms + BUSY_MS;
             lane.state = LaneState::Waiting { at_ms, attempt };
@@ -374,7 +389,12 @@ impl Notifier {
             group: key.clone(),
             to: to.clone(),
             firing: audible.firing.clone(),
-            resolved: audible.resolved.iter().filter(|f| lane.knows(**f)).copied().collect(),
+            resolved: audible
+                .resolved
+                .iter()
+                .filter(|f| lane.knows(**f))
+                .copied()
+                .collect(),
         };
         self.flights.insert(id, flight);
         Some((id, reason, attempt, to))
@@ -391,10 +411,17 @@ impl Notifier {
                 alert: held.alert.clone(),
                 is_resolved: held.alert.is_resolved(now_ms),
                 acknowledged_by: held.acknowledged.as_ref().map(|ack| ack.by.clone()),
-                followers: followers.map(|(f, _)| self.alerts[f].alert.clone()).collect(),
+                followers: followers
+                    .map(|(f, _)| self.alerts[f].alert.clone())
+                    .collect(),
             }
         };
-        let mut alerts: Vec<Told> = flight.firing.iter().chain(&flight.resolved).map(told).collect();
+        let mut alerts: Vec<Told> = flight
+            .firing
+            .iter()
+            .chain(&flight.resolved)
+            .map(told)
+            .collect();
         alerts.sort_by_key(|t| (t.is_resolved, t.alert.starts_at_ms, t.fingerprint));
         alerts
     }
@@ -439,7 +466,10 @@ impl Notifier {
         let group = self.groups.get_mut(&flight.group);
         let group = group.expect("a group stays while a notification of it is on its way");
         let lane = group.lanes.get_mut(&flight.to);
-        Some((flight, lane.expect("a lane stays while its notification is on its way")))
+        Some((
+            flight,
+            lane.expect("a lane stays while its notification is on its way"),
+        ))
     }
 
     /// Forgets what is over and nobody has to hear of any more.
@@ -448,8 +478,10 @@ impl Notifier {
             return;
         };
         let flights = self.flights.values().filter(|flight| flight.group == *key);
-        let in_flight: BTreeSet<Fingerprint> =
-            flights.flat_map(|f| f.firing.iter().chain(&f.resolved)).copied().collect();
+        let in_flight: BTreeSet<Fingerprint> = flights
+            .flat_map(|f| f.firing.iter().chain(&f.resolved))
+            .copied()
+            .collect();
         let alerts = &self.alerts;
         let is_over = |f: &Fingerprint| alerts[f].alert.is_resolved(now_ms);
         let over: Vec<Fingerprint> = group
@@ -483,7 +515,10 @@ impl Notifier {
 
     /// Why each alert that is not to be told now is not.
     pub(crate) fn mutes(&self, now_ms: i64) -> BTreeMap<Fingerprint, Mute> {
-        let firing = self.alerts.iter().filter(|(_, held)| !held.alert.is_resolved(now_ms));
+        let firing = self
+            .alerts
+            .iter()
+            .filter(|(_, held)| !held.alert.is_resolved(now_ms));
         let firing = firing.map(|(fingerprint, held)| (*fingerprint, &held.alert));
         let inhibitor = Inhibitor::new(&self.plan.inhibit, firing);
         let mut mutes = BTreeMap::new();
@@ -514,9 +549,16 @@ impl Notifier {
             })
             .collect();
         let hear = |fingerprint: &Fingerprint| -> BTreeSet<&str> {
-            let routes = self.plan.tree.routes_of(&self.alerts[fingerprint].alert.labels);
-            let heard = routes.into_iter().filter(|at| self.plan.is_heard(*at, now_ms));
-            heard.map(|at| self.plan.tree.node(at).receiver.as_str()).collect()
+            let routes = self
+                .plan
+                .tree
+                .routes_of(&self.alerts[fingerprint].alert.labels);
+            let heard = routes
+                .into_iter()
+                .filter(|at| self.plan.is_heard(*at, now_ms));
+            heard
+                .map(|at| self.plan.tree.node(at).receiver.as_str())
+                .collect()
         };
         let roots = self.plan.dependencies.roots(&firing).into_iter();
         let covered = roots.filter(|(from, root)| hear(from).is_subset(&hear(root)));
@@ -587,7 +629,11 @@ impl Notifier {
     fn check(&self) {
         let waiting = self.groups.values().flat_map(|group| group.lanes.values());
         let waiting = waiting.filter(|lane| matches!(lane.state, LaneState::InFlight { .. }));
-        assert_eq!(waiting.count(), self.flights.len(), "a lane in flight has its flight");
+        assert_eq!(
+            waiting.count(),
+            self.flights.len(),
+            "a lane in flight has its flight"
+        );
         for group in self.groups.values() {
             let held = group.members.iter().all(|f| self.alerts.contains_key(f));
             assert!(held, "every member of a group is held");
@@ -600,7 +646,9 @@ fn note_due(group: &mut Group, audible: &Audible, now_ms: i64) {
     for fingerprint in &audible.firing {
         group.due_since_ms.entry(*fingerprint).or_insert(now_ms);
     }
-    group.due_since_ms.retain(|f, _| !audible.resolved.contains(f));
+    group
+        .due_since_ms
+        .retain(|f, _| !audible.resolved.contains(f));
 }
 
 /// At a time when nobody is told, everything waits for the next flush.

@@ -92,7 +92,9 @@ impl Plan {
     #[must_use]
     pub fn receivers_of(&self, labels: &model::Labels) -> Vec<&str> {
         let routes = self.tree.routes_of(labels).into_iter();
-        routes.map(|at| self.tree.node(at).receiver.as_str()).collect()
+        routes
+            .map(|at| self.tree.node(at).receiver.as_str())
+            .collect()
     }
 
     fn mistakes(&self) -> Vec<String> {

@@ -96,9 +96,10 @@ impl Resend {
         self.sent.retain(|_, sent| {
             !sent.is_resolved || sent.resolved_at_ms + RESOLVED_REPEATED_MS > now_ms
         });
-        let due = self.sent.values_mut().filter(|sent| {
-            sent.is_resolved && sent.at_ms + RESEND_DELAY_MS <= now_ms
-        });
+        let due = self
+            .sent
+            .values_mut()
+            .filter(|sent| sent.is_resolved && sent.at_ms + RESEND_DELAY_MS <= now_ms);
         let again = due.map(|sent| {
             sent.at_ms = now_ms;
             sent.alert.clone()

@@ -95,7 +95,9 @@ pub enum SilenceRefusal {
     #[error("there is no silence {0}")]
     Unknown(String),
     /// It would silence everything.
-    #[error("a silence needs a matcher that an empty label does not satisfy, or it would silence everything")]
+    #[error(
+        "a silence needs a matcher that an empty label does not satisfy, or it would silence everything"
+    )]
     Everything,
     /// It ends before it begins.
     #[error("the end of a silence lies after its beginning and in the future")]
@@ -131,7 +133,10 @@ impl Silences {
 
     /// The first active silence of an alert.
     pub(crate) fn of(&self, labels: &Labels, now_ms: i64) -> Option<&str> {
-        let active = self.0.values().filter(|s| s.state(now_ms) == SilenceState::Active);
+        let active = self
+            .0
+            .values()
+            .filter(|s| s.state(now_ms) == SilenceState::Active);
         let mut found = active.filter(|s| all_match(&s.matchers, labels));
         found.next().map(|silence| silence.id.as_str())
     }
@@ -150,7 +155,9 @@ impl Silences {
             Some(id) => Some(self.0.get(id).ok_or(SilenceRefusal::Unknown(id.clone()))?),
             None => None,
         };
-        let same = old.filter(|old| is_same_silence(old, &draft, now_ms)).cloned();
+        let same = old
+            .filter(|old| is_same_silence(old, &draft, now_ms))
+            .cloned();
         let id = same.as_ref().map_or(fresh, |old| old.id.clone());
         if let Some(old) = draft.replaces.filter(|old| *old != id)
             && self.0[&old].state(now_ms) != SilenceState::Expired
@@ -192,7 +199,8 @@ impl Silences {
 
     /// Drops those that ended long ago.
     pub(crate) fn forget(&mut self, now_ms: i64) {
-        self.0.retain(|_, silence| silence.ends_at_ms + KEPT_MS > now_ms);
+        self.0
+            .retain(|_, silence| silence.ends_at_ms + KEPT_MS > now_ms);
     }
 }
 
@@ -259,7 +267,11 @@ impl SavedSilence {
         };
         Some(Silence {
             id: self.id,
-            matchers: self.matchers.into_iter().map(meant).collect::<Option<_>>()?,
+            matchers: self
+                .matchers
+                .into_iter()
+                .map(meant)
+                .collect::<Option<_>>()?,
             starts_at_ms: self.starts_at_ms,
             ends_at_ms: self.ends_at_ms,
             updated_at_ms: self.updated_at_ms,

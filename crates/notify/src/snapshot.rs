@@ -170,11 +170,17 @@ impl Notifier {
     /// Puts firing alerts that a changed plan has left without a group into one, and drops those
     /// that are over and in none.
     fn adopt(&mut self, now_ms: i64) {
-        let all: Vec<(Fingerprint, Alert)> =
-            self.alerts.iter().map(|(f, held)| (*f, held.alert.clone())).collect();
+        let all: Vec<(Fingerprint, Alert)> = self
+            .alerts
+            .iter()
+            .map(|(f, held)| (*f, held.alert.clone()))
+            .collect();
         for (fingerprint, alert) in all {
             let is_over = alert.is_resolved(now_ms);
-            let in_any = self.groups.values().any(|g| g.members.contains(&fingerprint));
+            let in_any = self
+                .groups
+                .values()
+                .any(|g| g.members.contains(&fingerprint));
             if is_over && !in_any {
                 self.alerts.remove(&fingerprint);
             } else if !is_over {

@@ -79,8 +79,13 @@ impl Notifier {
     #[must_use]
     pub fn firing(&self, now_ms: i64) -> Vec<AlertStatus> {
         let mutes = self.mutes(now_ms);
-        let firing = self.alerts.iter().filter(|(_, held)| !held.alert.is_resolved(now_ms));
-        firing.map(|(fingerprint, _)| self.status(*fingerprint, mutes.get(fingerprint))).collect()
+        let firing = self
+            .alerts
+            .iter()
+            .filter(|(_, held)| !held.alert.is_resolved(now_ms));
+        firing
+            .map(|(fingerprint, _)| self.status(*fingerprint, mutes.get(fingerprint)))
+            .collect()
     }
 
     /// Groups with alerts that fire, in the order of routes and labels.
@@ -88,9 +93,11 @@ impl Notifier {
     pub fn groups(&self, now_ms: i64) -> Vec<GroupStatus> {
         let mutes = self.mutes(now_ms);
         let group = |(key, group): (&GroupKey, &crate::group::Group)| {
-            let firing = group.members.iter().filter(|f| !self.alerts[*f].alert.is_resolved(now_ms));
-            let alerts: Vec<AlertStatus> =
-                firing.map(|f| self.status(*f, mutes.get(f))).collect();
+            let firing = group
+                .members
+                .iter()
+                .filter(|f| !self.alerts[*f].alert.is_resolved(now_ms));
+            let alerts: Vec<AlertStatus> = firing.map(|f| self.status(*f, mutes.get(f))).collect();
             let receiver = self.plan.tree.node(key.route).receiver.clone();
             let labels = key.labels.clone();
             (!alerts.is_empty()).then_some(GroupStatus {
@@ -112,7 +119,9 @@ impl Notifier {
             None => {}
         }
         let keys = self.keys_of(&held.alert.labels);
-        let groups = keys.iter().filter_map(|key| Some((key.route, self.groups.get(key)?)));
+        let groups = keys
+            .iter()
+            .filter_map(|key| Some((key.route, self.groups.get(key)?)));
         let mut receivers = Vec::new();
         let (mut level, mut is_told) = (0, false);
         for (route, group) in groups {

@@ -85,8 +85,7 @@ impl Date {
     fn of(days: i64) -> Self {
         let shifted = days + 719_468;
         let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-        let year_of_era =
-            (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+        let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
         let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let month_from_march = (5 * of_year + 2) / 153;
         let day = of_year - (153 * month_from_march + 2) / 5 + 1;
@@ -114,7 +113,13 @@ impl Date {
 
     /// Days below 0 count from the end; a range is cut to the month.
     fn is_in(&self, range: &RangeInclusive<i8>) -> bool {
-        let from_start = |day: i8| if day < 0 { self.days_in_month + day + 1 } else { day };
+        let from_start = |day: i8| {
+            if day < 0 {
+                self.days_in_month + day + 1
+            } else {
+                day
+            }
+        };
         let (from, to) = (from_start(*range.start()), from_start(*range.end()));
         (from.max(1)..=to.min(self.days_in_month)).contains(&self.day)
     }
@@ -139,14 +144,21 @@ pub fn clock_time(text: &str) -> Result<u16, String> {
 pub fn clock_range(from: &str, to: &str) -> Result<(u16, u16), String> {
     let (from, to) = (clock_time(from)?, clock_time(to)?);
     if from >= to {
-        return Err("a time range ends after it begins: write one that passes midnight as two".to_owned());
+        return Err(
+            "a time range ends after it begins: write one that passes midnight as two".to_owned(),
+        );
     }
     Ok((from, to))
 }
 
 /// `monday` or `monday:friday`.
 pub fn weekdays(text: &str) -> Result<RangeInclusive<u8>, String> {
-    named(text, &WEEKDAYS, 0, "a weekday such as monday or monday:friday")
+    named(
+        text,
+        &WEEKDAYS,
+        0,
+        "a weekday such as monday or monday:friday",
+    )
 }
 
 /// `january`, `1` or `january:march`.
@@ -195,18 +207,20 @@ fn numbers<N: std::str::FromStr + Copy>(text: &str) -> Option<RangeInclusive<N>>
     Some(from.trim().parse().ok()?..=to.trim().parse().ok()?)
 }
 
-fn named(
-    text: &str,
-    names: &[&str],
-    first: u8,
-    what: &str,
-) -> Result<RangeInclusive<u8>, String> {
+fn named(text: &str, names: &[&str], first: u8, what: &str) -> Result<RangeInclusive<u8>, String> {
     let index = |text: &str| {
         let lower = text.trim().to_lowercase();
         let named = names.iter().position(|name| **name == lower);
-        let named = named.and_then(|at| u8::try_from(at).ok()).map(|at| at + first);
+        let named = named
+            .and_then(|at| u8::try_from(at).ok())
+            .map(|at| at + first);
         let last = u8::try_from(names.len()).ok()? - 1 + first;
-        let numbered = || lower.parse().ok().filter(|n| first > 0 && (first..=last).contains(n));
+        let numbered = || {
+            lower
+                .parse()
+                .ok()
+                .filter(|n| first > 0 && (first..=last).contains(n))
+        };
         named.or_else(numbered)
     };
     let (from, to) = text.split_once(':').unwrap_or((text, text));
@@ -247,9 +261,15 @@ mod tests {
     #[test]
     fn dates_are_those_of_the_calendar() {
         let leap = Date::of(19_782);
-        assert_eq!((leap.year, leap.month, leap.day, leap.weekday), (2024, 2, 29, 4));
+        assert_eq!(
+            (leap.year, leap.month, leap.day, leap.weekday),
+            (2024, 2, 29, 4)
+        );
         let last = Date::of(-1);
-        assert_eq!((last.year, last.month, last.day, last.weekday), (1969, 12, 31, 3));
+        assert_eq!(
+            (last.year, last.month, last.day, last.weekday),
+            (1969, 12, 31, 3)
+        );
         assert!(leap.is_in(&days_of_month("-1").unwrap()));
         assert!(!Date::of(19_781).is_in(&days_of_month("-1").unwrap()));
     }
@@ -259,12 +279,20 @@ mod tests {
         for bad in ["24:01", "7:00", "12:60", "noon"] {
             assert!(clock_time(bad).is_err(), "{bad}");
         }
-        assert!(clock_range("22:00", "06:00").unwrap_err().contains("midnight"));
+        assert!(
+            clock_range("22:00", "06:00")
+                .unwrap_err()
+                .contains("midnight")
+        );
         assert!(weekdays("friday:monday").is_err() && weekdays("5").is_err());
         assert!(months("13").is_err() && months("0").is_err());
         assert_eq!(months("5"), Ok(5..=5));
         assert!(days_of_month("0").is_err() && days_of_month("5:1").is_err());
-        assert!(location("Europe/Berlin").unwrap_err().contains("summer time"));
+        assert!(
+            location("Europe/Berlin")
+                .unwrap_err()
+                .contains("summer time")
+        );
         assert_eq!(location("-03:30"), Ok(-210));
     }
 }

@@ -22,6 +22,7 @@ pub mod limits;
 mod literal;
 pub mod parser;
 pub mod position;
+pub mod series_notation;
 
 pub use account::{Account, Pool};
 pub use answer::{Answer, MatrixSeries, QueryValue, VectorSample};

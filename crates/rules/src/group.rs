@@ -452,7 +452,7 @@ fn store(sink: &dyn SampleSink, samples: Vec<Sample>) -> Result<(), RuleError> {
     let all = samples.len();
     let batch = Batch {
         samples,
-        door: "rules",
+        door: crate::DOOR,
         ..Batch::default()
     };
     let appended = sink.append(&batch, Durability::Fast)?;

@@ -43,6 +43,9 @@ pub trait Evaluate: Send + Sync {
     fn evaluate(&self, expr: &str, at_ms: i64) -> Result<Vec<(Labels, Value)>, String>;
 }
 
+/// How what rules make comes in, as a label value.
+pub const DOOR: &str = "rules";
+
 /// The metric of alerts that are pending or firing, value 1.
 pub const ALERTS: &str = "ALERTS";
 

@@ -29,6 +29,7 @@ mod quality;
 mod record;
 mod refusals;
 mod remote;
+mod rules;
 mod serve;
 mod streams;
 mod syscalls;

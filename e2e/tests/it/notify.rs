@@ -27,7 +27,9 @@ impl Receiver {
     async fn listen(&self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
-        let router = Router::new().route("/hook", post(hear)).with_state(self.clone());
+        let router = Router::new()
+            .route("/hook", post(hear))
+            .with_state(self.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         url
     }
@@ -71,7 +73,10 @@ async fn raise(server: &Server, labels: Value, ends_at: Option<&str>) {
         alert["endsAt"] = ends_at.into();
         alert["startsAt"] = "2020-01-01T00:00:00Z".into();
     }
-    let reply = server.http.json("POST", "/api/v2/alerts", &json!([alert])).await;
+    let reply = server
+        .http
+        .json("POST", "/api/v2/alerts", &json!([alert]))
+        .await;
     assert_eq!(reply.status, 200, "{}", reply.text);
 }
 
@@ -109,21 +114,39 @@ async fn what_is_over_is_told_and_a_restart_tells_nothing_twice() {
     receiver.told("A", "firing").await;
     // The outcome is on the disk a moment later; a kill before that may double it.
     let delivered = r#"alluse_notifications_total{receiver="team",outcome="delivered"}"#;
-    wait::until("the outcome", async || (server.own(delivered).await == 1.0).then_some(())).await;
+    wait::until("the outcome", async || {
+        (server.own(delivered).await == 1.0).then_some(())
+    })
+    .await;
     assert!(server.terminate().await.success());
 
     let server = Server::start(folder.path(), &config(&url, "")).await;
     raise(&server, json!({"alertname": "A"}), None).await;
     raise(&server, json!({"alertname": "B"}), None).await;
     receiver.told("B", "firing").await;
-    raise(&server, json!({"alertname": "A"}), Some("2020-01-02T00:00:00Z")).await;
+    raise(
+        &server,
+        json!({"alertname": "A"}),
+        Some("2020-01-02T00:00:00Z"),
+    )
+    .await;
     receiver.told("A", "resolved").await;
-    assert_eq!(receiver.of("A", "firing").len(), 1, "{:#?}", receiver.heard());
+    assert_eq!(
+        receiver.of("A", "firing").len(),
+        1,
+        "{:#?}",
+        receiver.heard()
+    );
     server.program.kill().await;
 
     // Killed: who was told of B is known, and so it is told to be over.
     let server = Server::start(folder.path(), &config(&url, "")).await;
-    raise(&server, json!({"alertname": "B"}), Some("2020-01-02T00:00:00Z")).await;
+    raise(
+        &server,
+        json!({"alertname": "B"}),
+        Some("2020-01-02T00:00:00Z"),
+    )
+    .await;
     receiver.told("B", "resolved").await;
 }
 
@@ -165,8 +188,18 @@ async fn silences_by_the_command_line_survive_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &config(&url, "")).await;
     let add = program::output(&[
-        "silence", "add", "alertname=Loud", "host=~a|b", "--for", "2h", "--comment", "known",
-        "--author", "ann", "--url", &server.http.url,
+        "silence",
+        "add",
+        "alertname=Loud",
+        "host=~a|b",
+        "--for",
+        "2h",
+        "--comment",
+        "known",
+        "--author",
+        "ann",
+        "--url",
+        &server.http.url,
     ])
     .await;
     assert!(add.status.success(), "{add:?}");
@@ -178,19 +211,29 @@ async fn silences_by_the_command_line_survive_a_kill() {
     raise(&server, json!({"alertname": "Other"}), None).await;
     receiver.told("Other", "firing").await;
     assert_eq!(receiver.of("Loud", "firing").len(), 0);
-    let alerts = server.http.get("/api/v2/alerts?filter=alertname%3DLoud").await.json();
+    let alerts = server
+        .http
+        .get("/api/v2/alerts?filter=alertname%3DLoud")
+        .await
+        .json();
     assert_eq!(alerts[0]["status"]["state"], "suppressed");
     assert_eq!(alerts[0]["status"]["silencedBy"][0], id.as_str());
     let url = &server.http.url;
     let list = program::output(&["silence", "list", "--url", url]).await;
     let list = String::from_utf8(list.stdout).unwrap();
-    assert!(list.contains(&id) && list.contains("host=~\"a|b\"") && list.contains("ann"), "{list}");
+    assert!(
+        list.contains(&id) && list.contains("host=~\"a|b\"") && list.contains("ann"),
+        "{list}"
+    );
     let expire = program::output(&["silence", "expire", &id, "--url", url]).await;
     assert!(expire.status.success(), "{expire:?}");
     receiver.told("Loud", "firing").await;
     let all = program::output(&["silence", "add", "alertname=~.*", "-c", "x", "--url", url]).await;
     assert_eq!(all.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&all.stderr).contains("everything"), "{all:?}");
+    assert!(
+        String::from_utf8_lossy(&all.stderr).contains("everything"),
+        "{all:?}"
+    );
 }
 
 /// One mail as a server heard it: its envelope and its text, line by line.
@@ -198,7 +241,11 @@ async fn mail_server(listener: TcpListener) -> Vec<String> {
     let (stream, _) = listener.accept().await.unwrap();
     let mut stream = BufReader::new(stream);
     let mut heard = Vec::new();
-    stream.get_mut().write_all(b"220 mail.test ready\r\n").await.unwrap();
+    stream
+        .get_mut()
+        .write_all(b"220 mail.test ready\r\n")
+        .await
+        .unwrap();
     let mut is_text = false;
     loop {
         let mut line = String::new();
@@ -223,7 +270,11 @@ async fn mail_server(listener: TcpListener) -> Vec<String> {
         let ends = line == "QUIT" || line.is_empty() && !is_text;
         heard.push(line);
         if !answer.is_empty() {
-            stream.get_mut().write_all(format!("{answer}\r\n").as_bytes()).await.unwrap();
+            stream
+                .get_mut()
+                .write_all(format!("{answer}\r\n").as_bytes())
+                .await
+                .unwrap();
         }
         if ends {
             return heard;
@@ -270,7 +321,10 @@ async fn a_test_notification_goes_out_by_mail_and_into_a_file() {
     let again = program::output(&["notify", "test", "ops", "--url", url]).await;
     assert_eq!(again.status.code(), Some(1));
     let nobody = program::output(&["notify", "test", "nobody", "--url", url]).await;
-    assert!(String::from_utf8_lossy(&nobody.stderr).contains("ops"), "{nobody:?}");
+    assert!(
+        String::from_utf8_lossy(&nobody.stderr).contains("ops"),
+        "{nobody:?}"
+    );
     assert!(!server.program.log().contains("sesame"));
 }
 
@@ -292,26 +346,52 @@ async fn alertmanagers_own_tool_works_against_us() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), "[collect]\nhost = \"off\"\n").await;
     let url = &server.http.url;
-    let add = ["alert", "add", "Slow", "host=a", "--annotation=summary=look"];
+    let add = [
+        "alert",
+        "add",
+        "Slow",
+        "host=a",
+        "--annotation=summary=look",
+    ];
     let Some(added) = amtool(url, &add).await else {
         println!("skipped: no program `amtool` (Debian: apt-get install prometheus-alertmanager)");
         return;
     };
     assert!(added.0, "{}", added.1);
-    let (fine, alerts) = amtool(url, &["alert", "query", "-o", "extended"]).await.unwrap();
-    assert!(fine && alerts.contains("Slow") && alerts.contains("summary=\"look\""), "{alerts}");
-    let silence = ["silence", "add", "alertname=Slow", "--comment=known", "--author=ann"];
+    let (fine, alerts) = amtool(url, &["alert", "query", "-o", "extended"])
+        .await
+        .unwrap();
+    assert!(
+        fine && alerts.contains("Slow") && alerts.contains("summary=\"look\""),
+        "{alerts}"
+    );
+    let silence = [
+        "silence",
+        "add",
+        "alertname=Slow",
+        "--comment=known",
+        "--author=ann",
+    ];
     let (fine, id) = amtool(url, &silence).await.unwrap();
     assert!(fine, "{id}");
     let (fine, listed) = amtool(url, &["silence", "query"]).await.unwrap();
-    assert!(fine && listed.contains(id.trim()) && listed.contains("ann"), "{listed}");
+    assert!(
+        fine && listed.contains(id.trim()) && listed.contains("ann"),
+        "{listed}"
+    );
     let (_, active) = amtool(url, &["alert", "query", "--active"]).await.unwrap();
     assert!(!active.contains("Slow"), "silenced: {active}");
-    let (_, silenced) = amtool(url, &["alert", "query", "--silenced"]).await.unwrap();
+    let (_, silenced) = amtool(url, &["alert", "query", "--silenced"])
+        .await
+        .unwrap();
     assert!(silenced.contains("Slow"), "{silenced}");
-    let (fine, said) = amtool(url, &["silence", "update", "--duration=3h", id.trim()]).await.unwrap();
+    let (fine, said) = amtool(url, &["silence", "update", "--duration=3h", id.trim()])
+        .await
+        .unwrap();
     assert!(fine, "{said}");
-    let (fine, said) = amtool(url, &["silence", "expire", id.trim()]).await.unwrap();
+    let (fine, said) = amtool(url, &["silence", "expire", id.trim()])
+        .await
+        .unwrap();
     assert!(fine, "{said}");
     let (_, active) = amtool(url, &["alert", "query", "--active"]).await.unwrap();
     assert!(active.contains("Slow"), "{active}");
@@ -359,10 +439,15 @@ async fn a_real_alertmanager_is_told_what_our_rules_raise() {
     let there = e2e::http::Client::new(&peer);
     let alert = wait::until("the Alertmanager to be told", async || {
         let reply = there.try_get("/api/v2/alerts").await?;
-        (reply.status == 200).then(|| reply.json()[0].clone()).filter(|a| a.is_object())
+        (reply.status == 200)
+            .then(|| reply.json()[0].clone())
+            .filter(|a| a.is_object())
     })
     .await;
-    assert_eq!(alert["labels"], json!({"alertname": "Always", "severity": "page", "site": "x"}));
+    assert_eq!(
+        alert["labels"],
+        json!({"alertname": "Always", "severity": "page", "site": "x"})
+    );
     assert_eq!(alert["annotations"]["summary"], "It is 7.");
     let link = alert["generatorURL"].as_str().unwrap();
     assert!(link.starts_with("http://"), "{link}");
@@ -370,15 +455,25 @@ async fn a_real_alertmanager_is_told_what_our_rules_raise() {
     let ours = server.http.get("/api/v2/alerts").await.json();
     let ours = ours[0]["fingerprint"].as_str().unwrap().to_owned();
     let same = json!([{"labels": {"alertname": "Always", "severity": "page"}}]);
-    assert_eq!(there.json("POST", "/api/v2/alerts", &same).await.status, 200);
+    assert_eq!(
+        there.json("POST", "/api/v2/alerts", &same).await.status,
+        200
+    );
     wait::until("the same name", async || {
         let all = there.get("/api/v2/alerts").await.json();
-        let names = all.as_array()?.iter().map(|a| a["fingerprint"].clone()).collect::<Vec<_>>();
+        let names = all
+            .as_array()?
+            .iter()
+            .map(|a| a["fingerprint"].clone())
+            .collect::<Vec<_>>();
         names.contains(&Value::from(ours.clone())).then_some(())
     })
     .await;
     let known = server.http.get("/api/v1/alertmanagers").await.json();
-    assert_eq!(known["data"]["activeAlertmanagers"][0]["url"], format!("{peer}/api/v2/alerts"));
+    assert_eq!(
+        known["data"]["activeAlertmanagers"][0]["url"],
+        format!("{peer}/api/v2/alerts")
+    );
 }
 
 #[tokio::test]
@@ -386,7 +481,10 @@ async fn addresses_of_metadata_services_are_not_asked_unless_allowed() {
     let folder = tempfile::tempdir().unwrap();
     let text = config("http://169.254.169.254/latest", "");
     let server = Server::start(folder.path(), &text).await;
-    let reply = server.http.json("POST", "/api/v1/receivers/team/test", &Value::Null).await;
+    let reply = server
+        .http
+        .json("POST", "/api/v1/receivers/team/test", &Value::Null)
+        .await;
     let error = reply.json()["data"][0]["error"].to_string();
     assert!(error.contains("link-local"), "{error}");
 }
@@ -402,7 +500,13 @@ async fn mistakes_in_the_configuration_are_all_told_with_their_places() {
     let output = program::output(&["config", "check", &shown(&file)]).await;
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8(output.stdout).unwrap();
-    for part in ["group_wait", "\"nobody\"", "a.toml:7:", "a.toml:9:", "neither http"] {
+    for part in [
+        "group_wait",
+        "\"nobody\"",
+        "a.toml:7:",
+        "a.toml:9:",
+        "neither http",
+    ] {
         assert!(said.contains(part), "{part}: {said}");
     }
 }

@@ -110,17 +110,24 @@ async fn receive(
 ) -> Result<StatusCode, Refused> {
     let Json(posted) = body.map_err(|error| Refused(error.status(), error.body_text()))?;
     if posted.len() > ALERTS_MAX {
-        return Err(Refused::bad(format!("more than {ALERTS_MAX} alerts in a request")));
+        return Err(Refused::bad(format!(
+            "more than {ALERTS_MAX} alerts in a request"
+        )));
     }
     let now_ms = app.clock.wall_ms();
-    let alerts: Result<Vec<Alert>, Refused> =
-        posted.into_iter().map(|alert| meant(alert, now_ms)).collect();
+    let alerts: Result<Vec<Alert>, Refused> = posted
+        .into_iter()
+        .map(|alert| meant(alert, now_ms))
+        .collect();
     app.notifying.receive(&alerts?);
     Ok(StatusCode::OK)
 }
 
 fn meant(posted: PostedAlert, now_ms: i64) -> Result<Alert, Refused> {
-    let is_long = posted.labels.values().any(|value| value.len() > VALUE_BYTES_MAX);
+    let is_long = posted
+        .labels
+        .values()
+        .any(|value| value.len() > VALUE_BYTES_MAX);
     if posted.labels.len() > LABELS_MAX || is_long {
         return Err(Refused::bad(format!(
             "an alert has at most {LABELS_MAX} labels of {VALUE_BYTES_MAX} bytes each"
@@ -153,7 +160,8 @@ fn time(text: Option<String>) -> Result<Option<i64>, Refused> {
         return Ok(None);
     };
     let ms = super::params::time_ms(&text);
-    ms.map(Some).ok_or_else(|| Refused::bad(format!("{text:?} is not a time")))
+    ms.map(Some)
+        .ok_or_else(|| Refused::bad(format!("{text:?} is not a time")))
 }
 
 /// What a listing asks for.
@@ -172,7 +180,9 @@ impl Wanted {
         let receiver = receiver.map(|text| Matcher::new("receiver", MatchOp::Regex, text));
         Ok(Self {
             matchers: filters(params)?,
-            receiver: receiver.transpose().map_err(|error| Refused::bad(error.to_string()))?,
+            receiver: receiver
+                .transpose()
+                .map_err(|error| Refused::bad(error.to_string()))?,
             active: flag("active"),
             silenced: flag("silenced"),
             inhibited: flag("inhibited"),
@@ -187,7 +197,10 @@ impl Wanted {
             (false, false) => self.active,
         };
         let is_receiver = self.receiver.as_ref().is_none_or(|wanted| {
-            status.receivers.iter().any(|receiver| wanted.matches(receiver))
+            status
+                .receivers
+                .iter()
+                .any(|receiver| wanted.matches(receiver))
         });
         is_state && is_receiver && matchers::all_match(&self.matchers, &status.alert.labels)
     }
@@ -204,15 +217,23 @@ fn filters(params: &Params) -> Result<Vec<Matcher>, Refused> {
 /// `GET /api/v2/alerts`
 async fn alerts(State(app): State<Arc<App>>, params: Params) -> Result<Response, Refused> {
     let wanted = Wanted::of(&params)?;
-    let firing = app.notifying.with(|notifier, now_ms| notifier.firing(now_ms));
-    let shown: Vec<Value> = firing.iter().filter(|s| wanted.takes(s)).map(|s| alert(&app, s)).collect();
+    let firing = app
+        .notifying
+        .with(|notifier, now_ms| notifier.firing(now_ms));
+    let shown: Vec<Value> = firing
+        .iter()
+        .filter(|s| wanted.takes(s))
+        .map(|s| alert(&app, s))
+        .collect();
     Ok(Json(shown).into_response())
 }
 
 /// `GET /api/v2/alerts/groups`
 async fn groups(State(app): State<Arc<App>>, params: Params) -> Result<Response, Refused> {
     let wanted = Wanted::of(&params)?;
-    let groups = app.notifying.with(|notifier, now_ms| notifier.groups(now_ms));
+    let groups = app
+        .notifying
+        .with(|notifier, now_ms| notifier.groups(now_ms));
     let shown = groups.iter().filter_map(|group: &GroupStatus| {
         let alerts = group.alerts.iter().filter(|status| wanted.takes(status));
         let alerts: Vec<Value> = alerts.map(|status| alert(&app, status)).collect();
@@ -227,12 +248,21 @@ async fn groups(State(app): State<Arc<App>>, params: Params) -> Result<Response,
 /// are ours.
 fn alert(app: &App, status: &AlertStatus) -> Value {
     let alert = &status.alert;
-    let receivers: Vec<Value> = status.receivers.iter().map(|name| json!({"name": name})).collect();
-    let inhibited: Vec<String> =
-        status.inhibited_by.iter().chain(&status.root).map(ToString::to_string).collect();
-    let acknowledged = status.acknowledged.as_ref().map(|ack| {
-        json!({"by": ack.by, "comment": ack.comment, "at": rfc3339(ack.at_ms)})
-    });
+    let receivers: Vec<Value> = status
+        .receivers
+        .iter()
+        .map(|name| json!({"name": name}))
+        .collect();
+    let inhibited: Vec<String> = status
+        .inhibited_by
+        .iter()
+        .chain(&status.root)
+        .map(ToString::to_string)
+        .collect();
+    let acknowledged = status
+        .acknowledged
+        .as_ref()
+        .map(|ack| json!({"by": ack.by, "comment": ack.comment, "at": rfc3339(ack.at_ms)}));
     let url = app.notifying.external_url();
     json!({
         "fingerprint": status.fingerprint.to_string(),
@@ -309,8 +339,11 @@ async fn set_silence(
         let missing = || Refused::bad("a silence has a start and an end");
         time(Some(text))?.ok_or_else(missing)
     };
-    let matchers: Result<Vec<Matcher>, Refused> =
-        posted.matchers.into_iter().map(PostedMatcher::meant).collect();
+    let matchers: Result<Vec<Matcher>, Refused> = posted
+        .matchers
+        .into_iter()
+        .map(PostedMatcher::meant)
+        .collect();
     let draft = SilenceDraft {
         replaces: posted.id.filter(|id| !id.is_empty()),
         matchers: matchers?,
@@ -319,7 +352,9 @@ async fn set_silence(
         created_by: posted.created_by,
         comment: posted.comment,
     };
-    let id = app.notifying.with(|notifier, now_ms| notifier.silence(draft, uuid(), now_ms))?;
+    let id = app
+        .notifying
+        .with(|notifier, now_ms| notifier.silence(draft, uuid(), now_ms))?;
     saved(&app).await?;
     Ok(Json(json!({"silenceID": id})).into_response())
 }
@@ -365,10 +400,7 @@ async fn silences(State(app): State<Arc<App>>, params: Params) -> Result<Respons
 }
 
 /// `GET /api/v2/silence/{id}`
-async fn silence(
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-) -> Result<Response, Refused> {
+async fn silence(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, Refused> {
     let found = app.notifying.with(|notifier, now_ms| {
         let found = notifier.silence_of(&id);
         found.map(|silence| shown_silence(silence, now_ms))
@@ -382,7 +414,8 @@ async fn expire(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Refused> {
-    app.notifying.with(|notifier, now_ms| notifier.expire_silence(&id, now_ms))?;
+    app.notifying
+        .with(|notifier, now_ms| notifier.expire_silence(&id, now_ms))?;
     saved(&app).await?;
     Ok(StatusCode::OK)
 }
@@ -476,7 +509,9 @@ async fn unacknowledge(
     Path(fingerprint): Path<String>,
 ) -> Result<Response, Refused> {
     let fingerprint = named(&fingerprint)?;
-    let done = app.notifying.with(|notifier, _| notifier.unacknowledge(fingerprint));
+    let done = app
+        .notifying
+        .with(|notifier, _| notifier.unacknowledge(fingerprint));
     done.map_err(|error| Refused::missing(error.to_string()))?;
     saved(&app).await?;
     Ok(success(json!({"fingerprint": fingerprint.to_string()})))
@@ -484,23 +519,26 @@ async fn unacknowledge(
 
 fn named(text: &str) -> Result<Fingerprint, Refused> {
     let found = Fingerprint::parse(text);
-    found.ok_or_else(|| Refused::bad(format!("{text:?} is not a fingerprint: sixteen hexadecimal digits")))
+    found.ok_or_else(|| {
+        Refused::bad(format!(
+            "{text:?} is not a fingerprint: sixteen hexadecimal digits"
+        ))
+    })
 }
 
 /// `POST /api/v1/receivers/{name}/test`: a test notification by each of its ways, now.
-async fn test(
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-) -> Result<Response, Refused> {
+async fn test(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Response, Refused> {
     let results = app.notifying.test(&name).await;
     let results = results.ok_or_else(|| {
         let known: Vec<&str> = app.config.notify.plan.receivers().collect();
         let known = known.join(", ");
-        Refused::missing(format!("no receiver {name:?} has a way to be told; there are: {known}"))
+        Refused::missing(format!(
+            "no receiver {name:?} has a way to be told; there are: {known}"
+        ))
     })?;
-    let shown = results.into_iter().map(|(way, result)| {
-        json!({"way": way, "error": result.err().map(|error| error.to_string())})
-    });
+    let shown = results.into_iter().map(
+        |(way, result)| json!({"way": way, "error": result.err().map(|error| error.to_string())}),
+    );
     Ok(success(shown.collect::<Vec<_>>()))
 }
 
@@ -514,7 +552,10 @@ mod tests {
         assert_ne!(one, other);
         let parts: Vec<usize> = one.split('-').map(str::len).collect();
         assert_eq!(parts, [8, 4, 4, 4, 12], "{one}");
-        assert!(one.as_bytes()[14] == b'4' && b"89ab".contains(&one.as_bytes()[19]), "{one}");
+        assert!(
+            one.as_bytes()[14] == b'4' && b"89ab".contains(&one.as_bytes()[19]),
+            "{one}"
+        );
     }
 
     #[test]

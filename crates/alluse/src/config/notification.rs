@@ -71,7 +71,9 @@ pub(super) fn notification(said: Section<'_, '_>) -> Notification {
         receivers.insert(LOG.to_owned(), vec![log()]);
     }
     let alertmanagers = said.sections("alertmanager").into_iter();
-    let alertmanagers = alertmanagers.map(|section| alertmanager(section, reach)).collect();
+    let alertmanagers = alertmanagers
+        .map(|section| alertmanager(section, reach))
+        .collect();
     let meant = Notification {
         external_url: url.trim_end_matches('/').to_owned(),
         plan: plan(&said, &receivers),
@@ -95,7 +97,9 @@ fn plan(said: &Section<'_, '_>, receivers: &BTreeMap<String, Vec<WayConfig>>) ->
     if root.receiver.is_none() && receivers.len() == 1 {
         root.receiver = receivers.keys().next().cloned();
     }
-    root.group_by = root.group_by.or_else(|| GroupBy::parse(&["alertname"]).ok());
+    root.group_by = root
+        .group_by
+        .or_else(|| GroupBy::parse(&["alertname"]).ok());
     let inhibit = said.sections("inhibit").into_iter().map(inhibit).collect();
     let mut intervals: BTreeMap<String, Vec<TimeInterval>> = BTreeMap::new();
     for section in said.sections("time_interval") {
@@ -145,7 +149,10 @@ fn route(said: Section<'_, '_>) -> RouteSaid {
         })
     });
     let escalate = said.has("escalate").then(|| {
-        said.sections("escalate").into_iter().map(escalation).collect()
+        said.sections("escalate")
+            .into_iter()
+            .map(escalation)
+            .collect()
     });
     let route = RouteSaid {
         receiver: said.text("receiver"),
@@ -203,9 +210,9 @@ fn inhibit(said: Section<'_, '_>) -> InhibitRule {
 fn time_interval(said: Section<'_, '_>) -> (String, TimeInterval) {
     let name = said.required_text("name");
     let clock = |text: &String| {
-        let (from, to) = text.split_once('-').ok_or_else(|| {
-            format!("{text:?} is not a time of day such as 22:00-24:00")
-        })?;
+        let (from, to) = text
+            .split_once('-')
+            .ok_or_else(|| format!("{text:?} is not a time of day such as 22:00-24:00"))?;
         times::clock_range(from, to)
     };
     let interval = TimeInterval {
@@ -239,7 +246,9 @@ fn each<T>(
 const INCIDENT_WINDOW: Duration = Duration::from_secs(300);
 
 fn dependencies(said: &Section<'_, '_>) -> Dependencies {
-    let window = said.duration("incident_window", SECOND..=YEARS).unwrap_or(INCIDENT_WINDOW);
+    let window = said
+        .duration("incident_window", SECOND..=YEARS)
+        .unwrap_or(INCIDENT_WINDOW);
     let component = |section: Section<'_, '_>| {
         let component = Component {
             name: section.required_text("name"),
@@ -252,7 +261,11 @@ fn dependencies(said: &Section<'_, '_>) -> Dependencies {
         section.finish();
         component
     };
-    let components = said.sections("component").into_iter().map(component).collect();
+    let components = said
+        .sections("component")
+        .into_iter()
+        .map(component)
+        .collect();
     let window_ms = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
     Dependencies::new(components, window_ms).unwrap_or_else(|why| {
         said.mistake("component", why);
@@ -263,7 +276,11 @@ fn dependencies(said: &Section<'_, '_>) -> Dependencies {
 /// The ways of one receiver.
 fn ways(said: Section<'_, '_>, reach: Reach) -> Vec<WayConfig> {
     let mut ways = Vec::new();
-    ways.extend(said.sections("webhook").into_iter().map(|s| webhook(s, reach)));
+    ways.extend(
+        said.sections("webhook")
+            .into_iter()
+            .map(|s| webhook(s, reach)),
+    );
     ways.extend(said.sections("slack").into_iter().map(|s| slack(s, reach)));
     ways.extend(said.sections("email").into_iter().map(email));
     ways.extend(said.sections("file").into_iter().map(file));
@@ -277,7 +294,9 @@ fn ways(said: Section<'_, '_>, reach: Reach) -> Vec<WayConfig> {
 fn way(said: &Section<'_, '_>, kind: WayKind, default: Resolved) -> WayConfig {
     WayConfig {
         kind,
-        send_resolved: said.flag("send_resolved").unwrap_or(default == Resolved::Told),
+        send_resolved: said
+            .flag("send_resolved")
+            .unwrap_or(default == Resolved::Told),
     }
 }
 
@@ -292,9 +311,9 @@ fn webhook(said: Section<'_, '_>, reach: Reach) -> WayConfig {
     let kind = WayKind::Webhook {
         url: address(&said),
         http: http(&said, reach),
-        alerts_max: said.integer("max_alerts", 0..=1 << 20).map_or(0, |n| {
-            usize::try_from(n).unwrap_or(usize::MAX)
-        }),
+        alerts_max: said
+            .integer("max_alerts", 0..=1 << 20)
+            .map_or(0, |n| usize::try_from(n).unwrap_or(usize::MAX)),
     };
     let way = way(&said, kind, Resolved::Told);
     said.finish();
@@ -390,7 +409,9 @@ fn email(said: Section<'_, '_>) -> WayConfig {
         Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
             Ok(text.to_owned())
         }
-        _ => Err(format!("{text:?} is not a host and a port such as mail.example:587")),
+        _ => Err(format!(
+            "{text:?} is not a host and a port such as mail.example:587"
+        )),
     };
     said.require("smarthost");
     let to = said.texts("to");
@@ -405,7 +426,10 @@ fn email(said: Section<'_, '_>) -> WayConfig {
     let mail = Mail {
         smarthost: said.parsed("smarthost", host).unwrap_or_default(),
         from: plain_address(&said, "from", said.required_text("from")),
-        to: to.into_iter().map(|to| plain_address(&said, "to", to)).collect(),
+        to: to
+            .into_iter()
+            .map(|to| plain_address(&said, "to", to))
+            .collect(),
         hello: said.text("hello").unwrap_or_else(|| "localhost".to_owned()),
         encryption: said
             .choice("encryption", &ENCRYPTIONS)
@@ -421,7 +445,10 @@ fn email(said: Section<'_, '_>) -> WayConfig {
 /// An address that cannot break out of the command or the header it stands in.
 fn plain_address(said: &Section<'_, '_>, key: &'static str, text: String) -> String {
     if !text.contains('@') || text.contains(char::is_control) {
-        said.mistake(key, format!("{text:?} is not an address such as ops@example.org"));
+        said.mistake(
+            key,
+            format!("{text:?} is not an address such as ops@example.org"),
+        );
     }
     text
 }
@@ -430,7 +457,9 @@ fn file(said: Section<'_, '_>) -> WayConfig {
     let kind = WayKind::File {
         path: PathBuf::from(said.required_text("path")),
         // 64 MiB: some 50,000 notifications; two files are kept.
-        bytes_max: said.integer("bytes_max", 4 << 10..=1 << 40).unwrap_or(64 << 20),
+        bytes_max: said
+            .integer("bytes_max", 4 << 10..=1 << 40)
+            .unwrap_or(64 << 20),
     };
     let way = way(&said, kind, Resolved::Told);
     said.finish();

@@ -195,7 +195,11 @@ impl Lane {
                 }
                 Sent::Failed => {
                     failures = failures.saturating_add(1);
-                    Some(BACKOFF.wait(failures, None, retry::random()).max(BACKOFF.min / 2))
+                    Some(
+                        BACKOFF
+                            .wait(failures, None, retry::random())
+                            .max(BACKOFF.min / 2),
+                    )
                 }
             };
             let pause = async {
@@ -222,18 +226,27 @@ impl Lane {
     async fn send(&self, all: &Alertmanagers) -> Sent {
         let batch: Vec<(Fingerprint, Alert)> = {
             let waiting = lock(&self.waiting);
-            waiting.iter().take(BATCH_MAX).map(|(f, alert)| (*f, alert.clone())).collect()
+            waiting
+                .iter()
+                .take(BATCH_MAX)
+                .map(|(f, alert)| (*f, alert.clone()))
+                .collect()
         };
         if batch.is_empty() {
             return Sent::Nothing;
         }
-        let shown = batch.iter().filter_map(|(_, alert)| all.shown(alert, &self.config.relabel));
+        let shown = batch
+            .iter()
+            .filter_map(|(_, alert)| all.shown(alert, &self.config.relabel));
         let body: Vec<Value> = shown.collect();
         if !body.is_empty() {
             let count = body.len() as u64;
             if let Err(error) = self.post(Value::from(body).to_string()).await {
                 self.errors.increment();
-                tracing::warn!(alertmanager = self.config.url, "alerts were not taken: {error}");
+                tracing::warn!(
+                    alertmanager = self.config.url,
+                    "alerts were not taken: {error}"
+                );
                 return Sent::Failed;
             }
             self.sent.add(count);

@@ -13,7 +13,9 @@ use super::ways::SendError;
 pub(crate) async fn append(path: PathBuf, bytes_max: u64, line: String) -> Result<(), SendError> {
     let shown = path.display().to_string();
     let written = tokio::task::spawn_blocking(move || write(&path, bytes_max, &line)).await;
-    let written = written.map_err(io::Error::other).and_then(|written| written);
+    let written = written
+        .map_err(io::Error::other)
+        .and_then(|written| written);
     // A line that is half written is told again, whole.
     written.map_err(|error| SendError::unknown(format!("cannot write {shown}: {error}")))
 }

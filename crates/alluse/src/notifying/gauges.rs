@@ -56,7 +56,9 @@ impl Gauges {
 
     /// The counters of a receiver that has a way.
     pub(crate) fn of(&self, receiver: &str) -> &Receiver {
-        self.receivers.get(receiver).expect("every way's receiver is declared")
+        self.receivers
+            .get(receiver)
+            .expect("every way's receiver is declared")
     }
 }
 
@@ -117,15 +119,24 @@ fn declare_alerts(registry: &Registry, notifier: &Arc<Mutex<Notifier>>, clock: &
             &[("state", state.as_str())],
             move || {
                 let firing = lock(&notifier).firing(clock.wall_ms());
-                firing.iter().filter(|status| status.state() == state).count() as f64
+                firing
+                    .iter()
+                    .filter(|status| status.state() == state)
+                    .count() as f64
             },
         );
     }
     let counter = |name: &str, help: &str, read: fn(&Tally) -> u64| {
         let notifier = Arc::clone(notifier);
-        registry.counter_fn(name, help, &[], move || read(&lock(&notifier).tally()) as f64);
+        registry.counter_fn(name, help, &[], move || {
+            read(&lock(&notifier).tally()) as f64
+        });
     };
-    counter("alluse_alerts_raised_total", "Alerts that began to fire.", |t| t.raised);
+    counter(
+        "alluse_alerts_raised_total",
+        "Alerts that began to fire.",
+        |t| t.raised,
+    );
     counter(
         "alluse_alerts_refused_total",
         "Posted alerts not taken because notify.alerts_max are held.",

@@ -61,7 +61,10 @@ impl StateFile {
         file.write_all(format!("{MAGIC} {}\n{json}\n", sum(&json)).as_bytes())?;
         file.sync_all()?;
         fs::rename(&beside, &self.0)?;
-        let folder = self.0.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = self
+            .0
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
     }
 }

@@ -36,7 +36,12 @@ impl Message<'_> {
             "firing" => format!("FIRING:{count}"),
             _ => "RESOLVED".to_owned(),
         };
-        let group: Vec<&str> = self.notification.group_labels.iter().map(|(_, v)| v).collect();
+        let group: Vec<&str> = self
+            .notification
+            .group_labels
+            .iter()
+            .map(|(_, v)| v)
+            .collect();
         let common = self.common_labels();
         let rest = common
             .iter()
@@ -60,23 +65,48 @@ impl Message<'_> {
 
     /// All of it, as text; a paragraph an alert.
     pub(crate) fn text(&self) -> String {
-        let paragraphs = self.notification.alerts.iter().map(|told| self.paragraph(told));
+        let paragraphs = self
+            .notification
+            .alerts
+            .iter()
+            .map(|told| self.paragraph(told));
         paragraphs.collect::<Vec<_>>().join("\n\n")
     }
 
     fn paragraph(&self, told: &Told) -> String {
         let alert = &told.alert;
-        let state = if told.is_resolved { "resolved" } else { "firing" };
+        let state = if told.is_resolved {
+            "resolved"
+        } else {
+            "firing"
+        };
         let mut lines = vec![format!("{state}: {}", alert.labels)];
         let said = ["summary", "description", "message"].iter();
         lines.extend(said.filter_map(|name| alert.annotations.get(*name).cloned()));
         lines.push(match told.is_resolved {
-            true => format!("from {} to {}", rfc3339(alert.starts_at_ms), rfc3339(alert.ends_at_ms)),
-            false => format!("since {}, value {}", rfc3339(alert.starts_at_ms), alert.value),
+            true => format!(
+                "from {} to {}",
+                rfc3339(alert.starts_at_ms),
+                rfc3339(alert.ends_at_ms)
+            ),
+            false => format!(
+                "since {}, value {}",
+                rfc3339(alert.starts_at_ms),
+                alert.value
+            ),
         });
-        lines.extend(told.acknowledged_by.as_ref().map(|by| format!("acknowledged by {by}")));
+        lines.extend(
+            told.acknowledged_by
+                .as_ref()
+                .map(|by| format!("acknowledged by {by}")),
+        );
         lines.extend(followers(told));
-        lines.extend(alert.annotations.get("runbook_url").map(|url| format!("runbook: {url}")));
+        lines.extend(
+            alert
+                .annotations
+                .get("runbook_url")
+                .map(|url| format!("runbook: {url}")),
+        );
         let link = self.link(&alert.generator_url);
         lines.extend((!link.is_empty()).then(|| format!("look: {link}")));
         lines.join("\n")
@@ -88,7 +118,10 @@ impl Message<'_> {
     }
 
     fn firing(&self) -> impl Iterator<Item = &Told> {
-        self.notification.alerts.iter().filter(|told| !told.is_resolved)
+        self.notification
+            .alerts
+            .iter()
+            .filter(|told| !told.is_resolved)
     }
 
     fn common_labels(&self) -> BTreeMap<String, String> {
@@ -101,9 +134,19 @@ impl Message<'_> {
     pub(crate) fn webhook(&self, alerts_max: usize) -> Value {
         let notification = self.notification;
         let count = notification.alerts.len();
-        let shown = if alerts_max == 0 { count } else { alerts_max.min(count) };
-        let alerts: Vec<Value> = notification.alerts[..shown].iter().map(|t| self.alert(t)).collect();
-        let annotations = notification.alerts.iter().map(|told| told.alert.annotations.clone());
+        let shown = if alerts_max == 0 {
+            count
+        } else {
+            alerts_max.min(count)
+        };
+        let alerts: Vec<Value> = notification.alerts[..shown]
+            .iter()
+            .map(|t| self.alert(t))
+            .collect();
+        let annotations = notification
+            .alerts
+            .iter()
+            .map(|told| told.alert.annotations.clone());
         let reason = match notification.reason {
             Reason::Firing => "firing".to_owned(),
             Reason::Resolved => "resolved".to_owned(),
@@ -147,7 +190,11 @@ impl Message<'_> {
 
     /// A message of Slack's incoming webhooks, which others understand too.
     pub(crate) fn slack(&self) -> Value {
-        let color = if self.status() == "firing" { "danger" } else { "good" };
+        let color = if self.status() == "firing" {
+            "danger"
+        } else {
+            "good"
+        };
         json!({
             "text": self.title(),
             "attachments": [{
@@ -181,13 +228,19 @@ fn followers(told: &Told) -> Vec<String> {
 /// A path of this server's as a whole address; a whole address as it is.
 pub(crate) fn linked(external_url: &str, url: &str) -> String {
     match url.starts_with('/') || url.starts_with('#') {
-        true => format!("{external_url}{}{url}", if url.starts_with('/') { "" } else { "/" }),
+        true => format!(
+            "{external_url}{}{url}",
+            if url.starts_with('/') { "" } else { "/" }
+        ),
         false => url.to_owned(),
     }
 }
 
 fn pairs(labels: &Labels) -> BTreeMap<String, String> {
-    labels.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
+    labels
+        .iter()
+        .map(|(n, v)| (n.to_owned(), v.to_owned()))
+        .collect()
 }
 
 /// What all have in common.
@@ -239,7 +292,10 @@ mod tests {
 
     #[test]
     fn words_say_what_where_since_when_and_where_to_look() {
-        let one = told(&[("alertname", "Slow"), ("host", "a"), ("team", "x")], false);
+        let one = told(
+            &[("alertname", "Slow"), ("host", "a"), ("team", "x")],
+            false,
+        );
         let two = told(&[("alertname", "Slow"), ("host", "b"), ("team", "x")], true);
         let notification = notification(vec![one, two]);
         let message = Message {
@@ -270,7 +326,10 @@ mod tests {
         };
         let body = message.webhook(0);
         assert_eq!(body["version"], "4");
-        assert_eq!((&body["status"], &body["truncatedAlerts"]), (&json!("firing"), &json!(0)));
+        assert_eq!(
+            (&body["status"], &body["truncatedAlerts"]),
+            (&json!("firing"), &json!(0))
+        );
         assert_eq!(body["commonLabels"], json!({"alertname": "Slow"}));
         assert_eq!(body["commonAnnotations"], json!({"summary": "It is slow."}));
         assert_eq!(body["alerts"][0]["endsAt"], NO_END);

@@ -57,9 +57,13 @@ type Line = BufReader<Box<dyn Stream>>;
 pub(crate) async fn send(mail: &Mail, subject: &str, text: &str) -> Result<(), SendError> {
     let mut session = Session::open(mail).await?.greet(mail).await?;
     session.authenticate(mail).await?;
-    session.command(&format!("MAIL FROM:<{}>", bare(&mail.from)), 250).await?;
+    session
+        .command(&format!("MAIL FROM:<{}>", bare(&mail.from)), 250)
+        .await?;
     for to in &mail.to {
-        session.command(&format!("RCPT TO:<{}>", bare(to)), 250).await?;
+        session
+            .command(&format!("RCPT TO:<{}>", bare(to)), 250)
+            .await?;
     }
     session.command("DATA", 354).await?;
     let body = rendered(mail, subject, text);
@@ -90,7 +94,11 @@ struct Reply {
 
 impl Reply {
     fn expect(&self, code: u16) -> Result<(), SendError> {
-        let said = format!("the mail server answered {} {}", self.code, self.lines.join(" "));
+        let said = format!(
+            "the mail server answered {} {}",
+            self.code,
+            self.lines.join(" ")
+        );
         match self.code {
             given if given == code || (code == 250 && given == 251) => Ok(()),
             500..600 => Err(SendError::refused(said)),
@@ -127,16 +135,18 @@ impl Session {
         }
         if !self.offers.iter().any(|offer| offer == "STARTTLS") {
             return match mail.encryption {
-                Encryption::StartTls => {
-                    Err(SendError::refused("the mail server does not offer STARTTLS"))
-                }
+                Encryption::StartTls => Err(SendError::refused(
+                    "the mail server does not offer STARTTLS",
+                )),
                 _ => Ok(self),
             };
         }
         self.command("STARTTLS", 220).await?;
         if !self.line.buffer().is_empty() {
             // Bytes before the handshake are not the server's (CVE-2011-0411).
-            return Err(SendError::refused("the mail server speaks before TLS begins"));
+            return Err(SendError::refused(
+                "the mail server speaks before TLS begins",
+            ));
         }
         let mut session = self.encrypted(mail).await?;
         session.hello(mail).await?;
@@ -147,7 +157,12 @@ impl Session {
         self.write(&format!("EHLO {}\r\n", mail.hello)).await?;
         let reply = self.reply().await?;
         reply.expect(250)?;
-        self.offers = reply.lines.iter().skip(1).map(|line| line.to_uppercase()).collect();
+        self.offers = reply
+            .lines
+            .iter()
+            .skip(1)
+            .map(|line| line.to_uppercase())
+            .collect();
         Ok(())
     }
 
@@ -156,7 +171,10 @@ impl Session {
         let name = mail.tls.server_name.as_deref().unwrap_or(host).to_owned();
         let name = ServerName::try_from(name)
             .map_err(|error| SendError::refused(format!("TLS: {error}")))?;
-        let config = mail.tls.client_config().map_err(|e| SendError::refused(e.to_string()))?;
+        let config = mail
+            .tls
+            .client_config()
+            .map_err(|e| SendError::refused(e.to_string()))?;
         let connected = TlsConnector::from(Arc::new(config))
             .connect(name, self.line.into_inner())
             .await;
@@ -177,10 +195,14 @@ impl Session {
                 "the connection is not encrypted: the password is not sent",
             ));
         }
-        let password = password.read().await.map_err(|error| {
-            SendError::lost(crate::api::problem::chain(&error))
-        })?;
-        let offered = self.offers.iter().find_map(|offer| offer.strip_prefix("AUTH "));
+        let password = password
+            .read()
+            .await
+            .map_err(|error| SendError::lost(crate::api::problem::chain(&error)))?;
+        let offered = self
+            .offers
+            .iter()
+            .find_map(|offer| offer.strip_prefix("AUTH "));
         let methods: Vec<&str> = offered.unwrap_or_default().split(' ').collect();
         if methods.contains(&"PLAIN") {
             let both = BASE64_STANDARD.encode(format!("\0{user}\0{password}"));
@@ -190,7 +212,9 @@ impl Session {
             self.command(&BASE64_STANDARD.encode(user), 334).await?;
             self.command(&BASE64_STANDARD.encode(password), 235).await
         } else {
-            Err(SendError::refused("the mail server offers neither AUTH PLAIN nor LOGIN"))
+            Err(SendError::refused(
+                "the mail server offers neither AUTH PLAIN nor LOGIN",
+            ))
         }
     }
 
@@ -201,7 +225,11 @@ impl Session {
 
     async fn write(&mut self, text: &str) -> Result<(), SendError> {
         let broken = |error| SendError::lost(format!("the mail server broke off: {error}"));
-        self.line.get_mut().write_all(text.as_bytes()).await.map_err(broken)?;
+        self.line
+            .get_mut()
+            .write_all(text.as_bytes())
+            .await
+            .map_err(broken)?;
         self.line.get_mut().flush().await.map_err(broken)
     }
 
@@ -235,12 +263,17 @@ impl Session {
 fn is_loopback(smarthost: &str) -> bool {
     let host = smarthost.rsplit_once(':').map_or("", |(host, _)| host);
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    bare == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    bare == "localhost"
+        || bare
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback())
 }
 
 /// The address of `Name <address>`.
 fn bare(address: &str) -> &str {
-    let inner = address.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
+    let inner = address
+        .split_once('<')
+        .and_then(|(_, rest)| rest.split_once('>'));
     inner.map_or(address, |(inner, _)| inner).trim()
 }
 
@@ -319,7 +352,9 @@ mod tests {
 
     #[test]
     fn loopback_needs_no_encryption() {
-        assert!(is_loopback("127.0.0.1:25") && is_loopback("[::1]:25") && is_loopback("localhost:25"));
+        assert!(
+            is_loopback("127.0.0.1:25") && is_loopback("[::1]:25") && is_loopback("localhost:25")
+        );
         assert!(!is_loopback("mail.example:25"));
     }
 }

@@ -153,8 +153,14 @@ impl Sender {
     }
 
     async fn post(&self, url: &SecretSource, body: Value) -> Result<(), SendError> {
-        let client = self.client.as_ref().expect("a way over HTTP has its client");
-        let url = url.read().await.map_err(|error| SendError::lost(crate::api::problem::chain(&error)))?;
+        let client = self
+            .client
+            .as_ref()
+            .expect("a way over HTTP has its client");
+        let url = url
+            .read()
+            .await
+            .map_err(|error| SendError::lost(crate::api::problem::chain(&error)))?;
         post_json(client, &url, body.to_string()).await
     }
 }
@@ -165,9 +171,16 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 const ANSWER_SHOWN: usize = 200;
 
 /// Posts JSON; anything but 2xx is a failure.
-pub(crate) async fn post_json(client: &HttpClient, url: &str, body: String) -> Result<(), SendError> {
+pub(crate) async fn post_json(
+    client: &HttpClient,
+    url: &str,
+    body: String,
+) -> Result<(), SendError> {
     let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     let answer = client.post(url, &headers, Bytes::from(body)).await;
     let answer = answer.map_err(|error| failure(&error))?;
     let status = answer.status();
@@ -193,7 +206,9 @@ pub(crate) async fn post_json(client: &HttpClient, url: &str, body: String) -> R
 /// Addresses are left out of messages: those of chat webhooks are secrets.
 fn failure(error: &HttpError) -> SendError {
     let cause = |error: &dyn std::error::Error| {
-        error.source().map_or_else(String::new, crate::api::problem::chain)
+        error
+            .source()
+            .map_or_else(String::new, crate::api::problem::chain)
     };
     match error {
         HttpError::Exchange { source, .. } if source.is_connect() => {
@@ -213,7 +228,10 @@ fn failure(error: &HttpError) -> SendError {
 
 fn rejection(status: StatusCode, message: String) -> SendError {
     let passes = status.is_server_error()
-        || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
+        || matches!(
+            status,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
+        );
     if passes {
         SendError::lost(message)
     } else {

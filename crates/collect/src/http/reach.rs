@@ -91,8 +91,11 @@ impl Service<Name> for Resolver {
         let found = self.system.call(name);
         Box::pin(async move {
             let all: Vec<SocketAddr> = found.await?.collect();
-            let within: Vec<SocketAddr> =
-                all.iter().filter(|address| reach.allows(address.ip())).copied().collect();
+            let within: Vec<SocketAddr> = all
+                .iter()
+                .filter(|address| reach.allows(address.ip()))
+                .copied()
+                .collect();
             if within.is_empty() && !all.is_empty() {
                 let what = format!("{host} is a link-local or metadata address");
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
@@ -115,14 +118,24 @@ mod tests {
             "fd00:ec2::254",
             "100.100.100.200",
         ] {
-            assert!(!Reach::NotLinkLocal.allows(denied.parse().unwrap()), "{denied}");
+            assert!(
+                !Reach::NotLinkLocal.allows(denied.parse().unwrap()),
+                "{denied}"
+            );
             assert!(Reach::Anywhere.allows(denied.parse().unwrap()));
         }
         for allowed in ["127.0.0.1", "10.0.0.1", "::1", "2001:db8::1"] {
-            assert!(Reach::NotLinkLocal.allows(allowed.parse().unwrap()), "{allowed}");
+            assert!(
+                Reach::NotLinkLocal.allows(allowed.parse().unwrap()),
+                "{allowed}"
+            );
         }
         let literal = "http://[fe80::1]:80/".parse().unwrap();
         assert!(Reach::NotLinkLocal.check(&literal).is_err());
-        assert!(Reach::NotLinkLocal.check(&"http://host/".parse().unwrap()).is_ok());
+        assert!(
+            Reach::NotLinkLocal
+                .check(&"http://host/".parse().unwrap())
+                .is_ok()
+        );
     }
 }

@@ -7,7 +7,12 @@ use notify::{GroupBy, Plan, RouteSaid, matchers};
 
 use crate::world::{labels, plan, receivers, route};
 
-fn child(matching: &str, receiver: Option<&str>, continues: bool, routes: Vec<RouteSaid>) -> RouteSaid {
+fn child(
+    matching: &str,
+    receiver: Option<&str>,
+    continues: bool,
+    routes: Vec<RouteSaid>,
+) -> RouteSaid {
     RouteSaid {
         receiver: receiver.map(str::to_owned),
         matchers: matchers::parse(matching).unwrap(),
@@ -42,12 +47,17 @@ fn tree() -> RouteSaid {
                 ],
             ),
             child("owner=team-B", Some("notify-BC"), false, Vec::new()),
-            child("group_by=\"role\"", None, false, vec![child(
-                "env=testing",
-                Some("notify-testing"),
+            child(
+                "group_by=\"role\"",
+                None,
                 false,
-                Vec::new(),
-            )]),
+                vec![child(
+                    "env=testing",
+                    Some("notify-testing"),
+                    false,
+                    Vec::new(),
+                )],
+            ),
         ],
         ..route("notify-def", &["foo", "bar"])
     }
@@ -70,7 +80,10 @@ fn an_alert_walks_down_the_tree() {
         ("owner=team-A,env=unset", "notify-A"),
         ("owner=team-C", "notify-def"),
         ("owner=team-A,env=testing", "notify-testing"),
-        ("owner=team-A,env=production", "notify-productionA notify-productionB"),
+        (
+            "owner=team-A,env=production",
+            "notify-productionA notify-productionB",
+        ),
         ("owner=team-B", "notify-BC"),
         ("group_by=role", "notify-def"),
         ("group_by=role,env=testing", "notify-testing"),
@@ -85,8 +98,14 @@ fn an_alert_walks_down_the_tree() {
 fn group_labels_are_those_named_or_all() {
     let some = GroupBy::parse(&["a", "b"]).unwrap();
     assert_eq!(some.of(&labels("a=1,c=2")), labels("a=1"));
-    assert_eq!(GroupBy::parse(&["..."]).unwrap().of(&labels("a=1,c=2")), labels("a=1,c=2"));
-    assert_eq!(GroupBy::parse::<&str>(&[]).unwrap().of(&labels("a=1")), labels(""));
+    assert_eq!(
+        GroupBy::parse(&["..."]).unwrap().of(&labels("a=1,c=2")),
+        labels("a=1,c=2")
+    );
+    assert_eq!(
+        GroupBy::parse::<&str>(&[]).unwrap().of(&labels("a=1")),
+        labels("")
+    );
     assert!(GroupBy::parse(&["...", "a"]).is_err());
 }
 
@@ -102,6 +121,11 @@ fn names_that_mean_nothing_are_all_found_at_once() {
     for part in ["\"nobody\"", "\"night\"", "no matchers"] {
         assert!(all.contains(part), "{all}");
     }
-    let none = Plan::new(RouteSaid::default(), receivers(&["x"]), Vec::new(), BTreeMap::new());
+    let none = Plan::new(
+        RouteSaid::default(),
+        receivers(&["x"]),
+        Vec::new(),
+        BTreeMap::new(),
+    );
     assert!(none.unwrap_err()[0].contains("names no receiver"));
 }

@@ -29,9 +29,7 @@ fn dependencies() -> Dependencies {
 
 /// The alerts that fire at a second of the storm.
 fn firing(second: i64) -> Vec<model::Alert> {
-    let until = |labels: &str, began: i64| {
-        alert(labels, began * SECOND, second * SECOND + AHEAD)
-    };
+    let until = |labels: &str, began: i64| alert(labels, began * SECOND, second * SECOND + AHEAD);
     let mut all = Vec::new();
     if second >= 10 {
         all.push(until("alertname=DiskFailing,component=disk", 10));
@@ -75,7 +73,10 @@ fn one_cause_is_told_once_and_named() {
         ..route("team", &[])
     };
     let (ungrouped, raised) = storm(each.clone(), Dependencies::default());
-    let (grouped, _) = storm(route("team", &["alertname", "component"]), Dependencies::default());
+    let (grouped, _) = storm(
+        route("team", &["alertname", "component"]),
+        Dependencies::default(),
+    );
     let (correlated, _) = storm(route("team", &["alertname", "component"]), dependencies());
     eprintln!(
         "storm: {raised} alerts raised; notifications: {} one an alert, {} grouped by component, {} with dependencies known",
@@ -84,7 +85,11 @@ fn one_cause_is_told_once_and_named() {
         correlated.len(),
     );
     assert_eq!((raised, ungrouped.len()), (53, 53));
-    assert_eq!(correlated, ["40 team firing: +DiskFailing(and 52)"], "the root, alone");
+    assert_eq!(
+        correlated,
+        ["40 team firing: +DiskFailing(and 52)"],
+        "the root, alone"
+    );
     assert!(grouped.len() > 10 * correlated.len());
 }
 

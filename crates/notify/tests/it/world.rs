@@ -4,9 +4,7 @@
 use std::collections::BTreeMap;
 
 use model::{Alert, Labels};
-use notify::{
-    Escalation, GroupBy, Notification, Notifier, Plan, Reason, RouteSaid, Way, matchers,
-};
+use notify::{Escalation, GroupBy, Notification, Notifier, Plan, Reason, RouteSaid, Way, matchers};
 
 pub(crate) const SECOND: i64 = 1_000;
 pub(crate) const MINUTE: i64 = 60 * SECOND;
@@ -16,7 +14,11 @@ pub(crate) const HOUR: i64 = 60 * MINUTE;
 pub(crate) const AHEAD: i64 = 4 * MINUTE;
 
 pub(crate) fn labels(text: &str) -> Labels {
-    let read = if text.is_empty() { Vec::new() } else { matchers::parse(text).unwrap() };
+    let read = if text.is_empty() {
+        Vec::new()
+    } else {
+        matchers::parse(text).unwrap()
+    };
     Labels::from_pairs(read.into_iter().map(|m| (m.name, m.value)))
 }
 
@@ -52,7 +54,10 @@ pub(crate) fn receivers(names: &[&str]) -> BTreeMap<String, Vec<Way>> {
     let way = Way {
         send_resolved: true,
     };
-    names.iter().map(|name| ((*name).to_owned(), vec![way])).collect()
+    names
+        .iter()
+        .map(|name| ((*name).to_owned(), vec![way]))
+        .collect()
 }
 
 pub(crate) fn plan(root: RouteSaid, names: &[&str]) -> Plan {
@@ -93,5 +98,9 @@ pub(crate) fn line(notification: &Notification, now_ms: i64) -> String {
     });
     let alerts: Vec<String> = alerts.collect();
     let seconds = now_ms / SECOND;
-    format!("{seconds} {} {reason}: {}", notification.to.receiver, alerts.join(" "))
+    format!(
+        "{seconds} {} {reason}: {}",
+        notification.to.receiver,
+        alerts.join(" ")
+    )
 }

@@ -5,12 +5,10 @@
 //! join it unseen; `PROMQLTEST_WRITE=1` writes the list afresh.
 
 mod compare;
-mod duration;
 mod load;
 mod rewrite;
 mod run;
 mod script;
-mod series;
 
 use std::{
     collections::BTreeMap,
@@ -20,6 +18,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use query::series_notation::{self as series, duration};
 use run::{Failure, Report};
 
 /// Cases in the upstream scripts of August 2026.

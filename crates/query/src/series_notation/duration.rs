@@ -11,7 +11,7 @@ const UNITS_MS: [(&str, i64); 7] = [
 ];
 
 /// Milliseconds of a duration, with or without a sign.
-pub(super) fn parse(text: &str) -> Result<i64, String> {
+pub fn parse(text: &str) -> Result<i64, String> {
     match prefix(text)? {
         (ms, "") => Ok(ms),
         (_, rest) => Err(format!("{rest:?} after the duration in {text:?}")),
@@ -19,7 +19,7 @@ pub(super) fn parse(text: &str) -> Result<i64, String> {
 }
 
 /// The duration at the start of the text, and what follows it.
-pub(super) fn prefix(text: &str) -> Result<(i64, &str), String> {
+pub fn prefix(text: &str) -> Result<(i64, &str), String> {
     let unsigned = text.trim_start_matches(['+', '-']);
     let sign = if text.starts_with('-') { -1 } else { 1 };
     let (mut total, mut rest) = (0, unsigned);
@@ -44,13 +44,18 @@ pub(super) fn prefix(text: &str) -> Result<(i64, &str), String> {
     Ok((sign * total, rest))
 }
 
-#[test]
-fn durations_add_up() {
-    assert_eq!(parse("1h30m"), Ok(5_400_000));
-    assert_eq!(parse("10s500ms"), Ok(10_500));
-    assert_eq!(parse("0"), Ok(0));
-    assert_eq!(parse("-1m"), Ok(-60_000));
-    assert_eq!(prefix("-30s-1mx2"), Ok((-30_000, "-1mx2")));
-    assert_eq!(prefix("0-1mx4"), Ok((0, "-1mx4")));
-    assert!(parse("5").is_err() && parse("m").is_err());
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_add_up() {
+        assert_eq!(parse("1h30m"), Ok(5_400_000));
+        assert_eq!(parse("10s500ms"), Ok(10_500));
+        assert_eq!(parse("0"), Ok(0));
+        assert_eq!(parse("-1m"), Ok(-60_000));
+        assert_eq!(prefix("-30s-1mx2"), Ok((-30_000, "-1mx2")));
+        assert_eq!(prefix("0-1mx4"), Ok((0, "-1mx4")));
+        assert!(parse("5").is_err() && parse("m").is_err());
+    }
 }

@@ -1,19 +1,28 @@
-//! A line of a script that names a series and lists its points: `up{job="a"} 1 2+1x3 _ stale`.
+//! The notation of series in tests of queries and rules: a line that names a series and lists its
+//! points, `up{job="a"} 1 2+1x3 _ stale`. Spec:
+//! <https://prometheus.io/docs/prometheus/latest/configuration/unit_testing_rules/#series>.
+
+pub mod duration;
 
 use std::sync::Arc;
 
 use model::{Histogram, Labels, METRIC_NAME};
-use query::histogram::{self, text};
 
-use super::duration;
+use crate::histogram::{self, text};
+
+/// Points of one item: a bound on what a line of a few bytes may cost.
+pub const POINTS_MAX: usize = 1_000_000;
 
 /// A point of a series.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Point {
+pub enum Point {
     /// Nothing at this time.
     Missing,
+    /// A number.
     Float(f64),
+    /// A histogram.
     Histogram {
+        /// The histogram.
         histogram: Arc<Histogram>,
         /// Whether the script says what the sample says of resets.
         hint_given: bool,
@@ -22,12 +31,15 @@ pub(super) enum Point {
 
 /// One line.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct SeriesLine {
-    pub(super) labels: Labels,
-    pub(super) points: Vec<Point>,
+pub struct SeriesLine {
+    /// The series.
+    pub labels: Labels,
+    /// One an interval.
+    pub points: Vec<Point>,
 }
 
-pub(super) fn parse(line: &str) -> Result<SeriesLine, String> {
+/// Reads a line.
+pub fn parse(line: &str) -> Result<SeriesLine, String> {
     let (labels, rest) = parse_labels(line)?;
     Ok(SeriesLine {
         labels,
@@ -36,10 +48,10 @@ pub(super) fn parse(line: &str) -> Result<SeriesLine, String> {
 }
 
 /// The start timestamps of a series' points: offsets from each (ms), `None` where it has none.
-pub(super) type Starts = (Labels, Vec<Option<i64>>);
+pub type Starts = (Labels, Vec<Option<i64>>);
 
 /// A line `name{labels}@st <offsets>`; `None` if it is no such line.
-pub(super) fn parse_starts(line: &str) -> Result<Option<Starts>, String> {
+pub fn parse_starts(line: &str) -> Result<Option<Starts>, String> {
     let line = line.trim();
     let Some((head, offsets)) = line.split_once(char::is_whitespace) else {
         return Ok(None);
@@ -74,6 +86,7 @@ fn start_item(item: &str) -> Result<Vec<Option<i64>>, String> {
     let times: i64 = rest
         .strip_prefix('x')
         .and_then(|n| n.parse().ok())
+        .filter(|times| (0..=POINTS_MAX as i64).contains(times))
         .ok_or_else(|| format!("{item:?} ends in no xN"))?;
     Ok((0..=times).map(|i| Some(first + i * step)).collect())
 }
@@ -127,7 +140,7 @@ fn parse_pairs<'l>(inner: &'l str, pairs: &mut Vec<(String, String)>) -> Result<
 }
 
 /// The string literal at the start of the text, and what follows it.
-pub(super) fn quoted(text: &str) -> Result<(String, &str), String> {
+pub fn quoted(text: &str) -> Result<(String, &str), String> {
     let mut chars = text.char_indices();
     let quote = match chars.next() {
         Some((_, c @ ('"' | '\'' | '`'))) => c,
@@ -191,6 +204,14 @@ fn repeat_of_missing(rest: &str) -> Result<usize, String> {
     rest.strip_prefix('x')
         .and_then(|n| n.parse().ok())
         .ok_or_else(|| format!("_{rest} is no _xN"))
+        .and_then(bounded)
+}
+
+fn bounded(times: usize) -> Result<usize, String> {
+    if times > POINTS_MAX {
+        return Err(format!("x{times} is more than {POINTS_MAX} points"));
+    }
+    Ok(times)
 }
 
 fn floats(text: &str) -> Result<(Vec<Point>, &str), String> {
@@ -239,7 +260,7 @@ fn times(text: &str) -> Result<(Option<usize>, &str), String> {
     let times = digits[..end]
         .parse()
         .map_err(|e| format!("x{}: {e}", &digits[..end]))?;
-    Ok((Some(times), &digits[end..]))
+    bounded(times).map(|times| (Some(times), &digits[end..]))
 }
 
 /// The number at the start of the text, and what follows it.
@@ -309,75 +330,80 @@ fn literal(text: &str) -> Result<(Histogram, bool, &str), String> {
     Ok((histogram, literal.contains("counter_reset_hint"), rest))
 }
 
-#[test]
-fn notations_expand_to_points() {
-    let floats = |line: &str| {
-        let points = parse(line).unwrap().points;
-        points
-            .into_iter()
-            .map(|p| match p {
-                Point::Float(v) => Some(v),
-                _ => None,
-            })
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(
-        floats("m 1 2.5 -3 _ 5x2"),
-        [
-            Some(1.0),
-            Some(2.5),
-            Some(-3.0),
-            None,
-            Some(5.0),
-            Some(5.0),
-            Some(5.0)
-        ]
-    );
-    assert_eq!(
-        floats("m _x3 1+2x3"),
-        [None, None, None, Some(1.0), Some(3.0), Some(5.0), Some(7.0)]
-    );
-    assert_eq!(
-        floats("m 9-2x1 1e-3 0x1"),
-        [Some(9.0), Some(7.0), Some(0.001), Some(0.0), Some(0.0)]
-    );
-    assert!(floats("m NaN")[0].unwrap().is_nan());
-    assert!(model::is_stale(floats("m stale")[0].unwrap()));
-    assert_eq!(
-        parse(r#"{"a.b", c='d', `e`="f\n"} 1"#).unwrap().labels,
-        Labels::from_pairs([(METRIC_NAME, "a.b"), ("c", "d"), ("e", "f\n")])
-    );
-    assert!(parse("m 1..2").is_err() && parse("m 1x").is_err() && parse("m{a=1} 1").is_err());
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-#[test]
-fn histograms_step_and_starts_are_offsets() {
-    let points = parse("h {{count:1 buckets:[1]}}+{{count:2 buckets:[2]}}x2 {{}}x1")
-        .unwrap()
-        .points;
-    let counts: Vec<_> = points
-        .iter()
-        .map(|p| match p {
-            Point::Histogram { histogram, .. } => histogram.count,
-            _ => f64::NAN,
-        })
-        .collect();
-    assert_eq!(counts, [1.0, 3.0, 5.0, 0.0, 0.0]);
-    let (_, starts) = parse_starts("h{a=\"b\"}@st _ -30s-1mx2 1ms _x2 0")
-        .unwrap()
-        .unwrap();
-    assert_eq!(
-        starts,
-        [
-            None,
-            Some(-30_000),
-            Some(-90_000),
-            Some(-150_000),
-            Some(1),
-            None,
-            None,
-            Some(0)
-        ]
-    );
-    assert_eq!(parse_starts("h 1 2").unwrap(), None);
+    #[test]
+    fn notations_expand_to_points() {
+        let floats = |line: &str| {
+            let points = parse(line).unwrap().points;
+            points
+                .into_iter()
+                .map(|p| match p {
+                    Point::Float(v) => Some(v),
+                    _ => None,
+                })
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            floats("m 1 2.5 -3 _ 5x2"),
+            [
+                Some(1.0),
+                Some(2.5),
+                Some(-3.0),
+                None,
+                Some(5.0),
+                Some(5.0),
+                Some(5.0)
+            ]
+        );
+        assert_eq!(
+            floats("m _x3 1+2x3"),
+            [None, None, None, Some(1.0), Some(3.0), Some(5.0), Some(7.0)]
+        );
+        assert_eq!(
+            floats("m 9-2x1 1e-3 0x1"),
+            [Some(9.0), Some(7.0), Some(0.001), Some(0.0), Some(0.0)]
+        );
+        assert!(floats("m NaN")[0].unwrap().is_nan());
+        assert!(model::is_stale(floats("m stale")[0].unwrap()));
+        assert_eq!(
+            parse(r#"{"a.b", c='d', `e`="f\n"} 1"#).unwrap().labels,
+            Labels::from_pairs([(METRIC_NAME, "a.b"), ("c", "d"), ("e", "f\n")])
+        );
+        assert!(parse("m 1..2").is_err() && parse("m 1x").is_err() && parse("m{a=1} 1").is_err());
+    }
+
+    #[test]
+    fn histograms_step_and_starts_are_offsets() {
+        let points = parse("h {{count:1 buckets:[1]}}+{{count:2 buckets:[2]}}x2 {{}}x1")
+            .unwrap()
+            .points;
+        let counts: Vec<_> = points
+            .iter()
+            .map(|p| match p {
+                Point::Histogram { histogram, .. } => histogram.count,
+                Point::Missing | Point::Float(_) => f64::NAN,
+            })
+            .collect();
+        assert_eq!(counts, [1.0, 3.0, 5.0, 0.0, 0.0]);
+        let (_, starts) = parse_starts("h{a=\"b\"}@st _ -30s-1mx2 1ms _x2 0")
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            starts,
+            [
+                None,
+                Some(-30_000),
+                Some(-90_000),
+                Some(-150_000),
+                Some(1),
+                None,
+                None,
+                Some(0)
+            ]
+        );
+        assert_eq!(parse_starts("h 1 2").unwrap(), None);
+    }
 }
