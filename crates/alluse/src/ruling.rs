@@ -219,8 +219,9 @@ impl Ruling {
                 self.busy.fetch_add(1, AcqRel);
                 drop(work);
                 due.push((running, time));
-            } else {
-                next_ms = next_ms.min(work.schedule.next_ms().max(now_ms + 1));
+            } else if work.schedule.next_ms() > now_ms {
+                // One that is due and finds no place is looked at when a place is free.
+                next_ms = next_ms.min(work.schedule.next_ms());
             }
         }
         (due, next_ms)
@@ -228,10 +229,8 @@ impl Ruling {
 
     /// Evaluates a group that was due.
     pub(crate) fn evaluate(&self, running: &Running, due: Due) {
+        let _busy = Busy(self, running);
         let alerts = self.evaluated(running, due);
-        running.is_busy.store(false, Release);
-        self.busy.fetch_sub(1, AcqRel);
-        self.changed.notify_one();
         if let (Some(sink), false) = (&self.parts.alerts, alerts.is_empty()) {
             sink.post(&alerts);
         }
@@ -293,6 +292,17 @@ impl Ruling {
     /// What is counted, as exposition text: groups come and go with reloads.
     pub(crate) fn metrics_text(&self) -> String {
         metrics::text(&self.status())
+    }
+}
+
+/// A group being evaluated: free again when this is dropped, even by a panic.
+struct Busy<'a>(&'a Ruling, &'a Running);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.1.is_busy.store(false, Release);
+        self.0.busy.fetch_sub(1, AcqRel);
+        self.0.changed.notify_one();
     }
 }
 
