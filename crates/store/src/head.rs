@@ -167,7 +167,7 @@ impl SeriesData {
     fn chunks(&self) -> u64 {
         let past = self.past.as_ref().map_or(0, |past| {
             let late = past.late.as_ref().map_or(0, |late| {
-                late.sealed.len() + usize::from(late.buffer.len() > 0)
+                late.sealed.len() + usize::from(!late.buffer.is_empty())
             });
             past.sealed.runs() + late
         });

@@ -35,9 +35,15 @@ pub(crate) struct Both {
 }
 
 impl Both {
-    /// `None` where there is no Prometheus. Both have the same `scrape_configs`.
+    /// `None` where there is no Prometheus. Both have the same `scrape_configs` and `rule_files`.
     pub(crate) async fn start(config: &str) -> Option<Self> {
+        Self::start_with(config, "groups: []\n").await
+    }
+
+    /// With a file `rules.yml` beside the configuration.
+    pub(crate) async fn start_with(config: &str, rules: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("rules.yml"), rules).unwrap();
         let receiver = ["--web.enable-remote-write-receiver"];
         let theirs = Prometheus::start(folder.path(), config, &receiver).await?;
         let file = folder.path().join("peer.yml").display().to_string();

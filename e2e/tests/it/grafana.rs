@@ -134,6 +134,9 @@ fn health() -> Vec<Request> {
         ),
         get("status/runtimeinfo", &[], Alike::Shape),
         get("status/tsdb", &[], Alike::Shape),
+        get("rules", &[], Alike::Shape),
+        get("rules", &[("type", "alert")], Alike::Shape),
+        get("alerts", &[], Alike::Shape),
         get("status/config", &[], Alike::Shape),
         get("status/walreplay", &[], Alike::Shape),
     ]
@@ -454,16 +457,37 @@ fn compared(request: &Request, theirs: &Reply, ours: &Reply) -> Vec<String> {
     wrong
 }
 
+/// A recording rule and an alert that fires at once.
+const RULES: &str = r#"
+groups:
+- name: shop
+  interval: 1s
+  rules:
+  - {record: "shelf:items", expr: "sum(shelf_items)", labels: {by: rule}}
+  - alert: ShelfFull
+    expr: shelf_items > 2
+    labels: {severity: page}
+    annotations: {summary: "{{ $labels.kind }}: {{ $value }}"}
+"#;
+
+/// Whether a server has evaluated its rules and says that the alert fires.
+async fn fires(http: &Client) -> Option<()> {
+    let rules = http.get("/api/v1/rules").await;
+    let alerts = http.get("/api/v1/alerts").await;
+    let is_so = rules.text.contains("\"health\":\"ok\"") && alerts.text.contains("firing");
+    is_so.then_some(())
+}
+
 #[tokio::test]
 async fn grafana_s_requests_are_answered_as_prometheus_answers_them() {
     let service = Service::start().await;
     service.set("shelf_items{kind=\"book\"}", 3.0);
     let target = service.url.trim_start_matches("http://");
     let config = format!(
-        "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
+        "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nrule_files: [rules.yml]\n\
          scrape_configs: [{{job_name: shop, static_configs: [{{targets: ['{target}']}}]}}]\n"
     );
-    let Some(both) = Both::start(&config).await else {
+    let Some(both) = Both::start_with(&config, RULES).await else {
         println!("not run: there is no Prometheus to compare with");
         return;
     };
@@ -474,6 +498,9 @@ async fn grafana_s_requests_are_answered_as_prometheus_answers_them() {
         reply.text.contains("shop").then_some(())
     })
     .await;
+    for http in [&both.theirs.http, &both.ours.http] {
+        wait::until("the rules to be evaluated", async || fires(http).await).await;
+    }
     let (from_s, to_s) = (both.data.base_ms / 1_000, both.data.end_ms() / 1_000);
     let mut wrong = Vec::new();
     let requests = requests(from_s, to_s);

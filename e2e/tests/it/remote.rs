@@ -178,6 +178,17 @@ fn on(url: &str, service: &Service) -> String {
     )
 }
 
+/// Waits until the server says so of the store elsewhere, and of nothing else anything worse.
+async fn health_of_remote(server: &Server, wanted: &str) {
+    wait::until("health of the store elsewhere", async || {
+        let health = server.http.get("/api/v1/health").await.json();
+        let all = health["data"]["subsystems"].as_array()?.clone();
+        let state = |name: &str| all.iter().find(|s| s["name"] == name)?["status"].as_str();
+        (state("remote") == Some(wanted) && state("store") == Some("healthy")).then_some(())
+    })
+    .await;
+}
+
 async fn serves_on(url: &str, proxy: &Proxy) {
     let folder = tempfile::tempdir().unwrap();
     let service = Service::start().await;
@@ -210,6 +221,7 @@ async fn serves_on(url: &str, proxy: &Proxy) {
     })
     .await;
     assert_eq!(ready.status, 200, "samples are still taken");
+    health_of_remote(&server, "degraded").await;
     let line = format!(
         r#"{{"metric":{{"__name__":"pushed_in_an_outage"}},"values":[7],"timestamps":[{}]}}"#,
         now_ms()
@@ -229,6 +241,7 @@ async fn serves_on(url: &str, proxy: &Proxy) {
         (reply.status == 200 && reply.text.contains("\"7\"")).then_some(())
     });
     pushed.await;
+    health_of_remote(&server, "healthy").await;
     assert!(server.terminate().await.success());
 }
 

@@ -1,10 +1,9 @@
 //! Bodies compressed with gzip for clients that take it.
 //!
 //! Only whole bodies of some size: below [`BYTES_MIN`] a packet is saved at most, and what is
-//! streamed is sent as it comes. Level 1: on JSON of series it saves nine tenths already, and the
-//! levels above cost twice the time and more for the next hundredth. zstd is not offered: the
-//! encoder at hand compresses such text no better than gzip, and no client of this API asks for
-//! it alone.
+//! streamed is sent as it comes. Level 1: it leaves a tenth of a matrix of 2 MB; zlib's level 6
+//! takes over four times as long for another fortieth. zstd is not offered: what asks for
+//! answers here, Go's HTTP client in Grafana and Prometheus, names gzip only.
 
 use std::io::Write as _;
 

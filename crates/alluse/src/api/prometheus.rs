@@ -249,9 +249,11 @@ fn cut<T>(list: &mut Vec<T>, limit: usize) -> bool {
 
 /// The engine, looking as far back as the request says (`lookback_delta`).
 fn engine(app: &App, params: &Params) -> Result<Engine, ApiError> {
-    let mut options = app.engine.options().clone();
-    if let Some(lookback_ms) = params.span_ms("lookback_delta")? {
-        options.lookback_ms = lookback_ms;
-    }
-    Ok(Engine::new(options))
+    let Some(lookback_ms) = params.span_ms("lookback_delta")? else {
+        return Ok(app.engine.clone());
+    };
+    Ok(Engine::new(query::Options {
+        lookback_ms,
+        ..app.engine.options().clone()
+    }))
 }

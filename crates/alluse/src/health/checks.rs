@@ -1,5 +1,5 @@
 //! The checks of the server's own parts: the disk, the store, what collects and what forwards,
-//! the journal, the loop, the queries and the clock.
+//! the journal, the loop, the queries, the rules and the clock.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use model::Clock;
 use store::{State as StoreState, Store};
 
 use super::{Condition, Health, Rise};
-use crate::{api::App, forward::Forwarder, keep::Keep, telemetry::Telemetry};
+use crate::{api::App, forward::Forwarder, keep::Keep, ruling::Ruling, telemetry::Telemetry};
 
 /// Free space below which the store could not take its ballast again, bytes: it would stop
 /// ingest rather than share what is left.
@@ -67,6 +67,8 @@ pub(crate) fn register(health: &Health, app: &App, keep: &Keep) {
     health.register("queries", &["store"], move |_now| {
         queries(places.places_free(), most)
     });
+    let ruling = Arc::clone(&app.ruling);
+    health.register("rules", &["queries", "store"], ruled(ruling));
     health.register("clock", &[], clock(Arc::clone(&app.clock)));
 }
 
@@ -242,6 +244,32 @@ fn queries(free: usize, most: usize) -> Condition {
         return Condition::Degraded(format!("all {most} places are taken: more have to wait"));
     }
     Condition::Healthy
+}
+
+/// Rules are evaluated, on time.
+fn ruled(ruling: Arc<Ruling>) -> impl FnMut(Duration) -> Condition + Send {
+    let (mut failures, mut missed) = (Rise::over(RECENTLY), Rise::over(RECENTLY));
+    move |now| {
+        let groups = ruling.status();
+        let sum = |read: fn(&rules::Totals) -> u64| groups.iter().map(|g| read(&g.totals)).sum();
+        let failed = failures.note(now, sum(|totals| totals.failures));
+        let skipped = missed.note(now, sum(|totals| totals.missed));
+        let broken = groups.iter().flat_map(|group| {
+            let errors = group
+                .rules
+                .iter()
+                .filter_map(|rule| rule.last_error.as_ref());
+            errors.map(|error| format!("{}: {error}", group.spec.name))
+        });
+        if let Some(first) = broken.into_iter().next().filter(|_| failed > 0) {
+            return Condition::Degraded(format!("{failed} evaluations failed lately, in {first}"));
+        }
+        if skipped > 0 {
+            let what = "evaluations were missed lately: groups take longer than their intervals";
+            return Condition::Degraded(format!("{skipped} {what}"));
+        }
+        Condition::Healthy
+    }
 }
 
 /// The wall clock goes with the monotonic one.
