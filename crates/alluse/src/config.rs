@@ -262,7 +262,11 @@ impl Config {
         if told.external_url.is_empty() {
             told.external_url.clone_from(&self.rules.external_url);
         }
-        let rules = self.rules.external_labels.iter().map(|(name, value)| (name, value));
+        let rules = self
+            .rules
+            .external_labels
+            .iter()
+            .map(|(name, value)| (name, value));
         for (name, value) in rules.chain(&self.collect.external_labels) {
             if !told.external_labels.iter().any(|(known, _)| known == name) {
                 told.external_labels.push((name.clone(), value.clone()));

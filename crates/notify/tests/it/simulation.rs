@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::Alert;
 use notify::{
-    Acknowledgement, Fate, Fingerprint, InhibitRule, Notification, Notifier, Plan, Reason, RouteSaid,
-    SilenceDraft, Snapshot, matchers,
+    Acknowledgement, Fate, Fingerprint, InhibitRule, Notification, Notifier, Plan, Reason,
+    RouteSaid, SilenceDraft, Snapshot, matchers,
 };
 
 use crate::world::{AHEAD, HOUR, MINUTE, SECOND, alert, receivers, route, steps};
@@ -116,7 +116,9 @@ fn all_labels() -> Vec<String> {
     let mut all = Vec::new();
     for service in 0..3 {
         for (name, severity) in [("a", "critical"), ("b", "warning"), ("c", "info")] {
-            all.push(format!("alertname={name},severity={severity},service=s{service}"));
+            all.push(format!(
+                "alertname={name},severity={severity},service=s{service}"
+            ));
         }
     }
     all
@@ -191,7 +193,8 @@ impl World {
             }
             8..16 => {
                 if let Some(began) = self.firing.remove(&all[pick]) {
-                    self.notifier.post(&[alert(&all[pick], began, self.now)], self.now);
+                    self.notifier
+                        .post(&[alert(&all[pick], began, self.now)], self.now);
                 }
             }
             16..18 => self.silence(pick),
@@ -209,7 +212,10 @@ impl World {
                     at_ms: self.now,
                 };
                 // Of what does not fire it is refused.
-                drop(self.notifier.acknowledge(Fingerprint::of(&alert.labels), acknowledgement));
+                drop(
+                    self.notifier
+                        .acknowledge(Fingerprint::of(&alert.labels), acknowledgement),
+                );
             }
             _ => {}
         }
@@ -256,8 +262,9 @@ impl World {
 
     fn land(&mut self) {
         let now = self.now;
-        let (landed, flying): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.on_their_way).into_iter().partition(|(at, _)| *at <= now);
+        let (landed, flying): (Vec<_>, Vec<_>) = std::mem::take(&mut self.on_their_way)
+            .into_iter()
+            .partition(|(at, _)| *at <= now);
         self.on_their_way = flying;
         for (_, notification) in landed {
             if self.works(&notification) {
@@ -265,12 +272,17 @@ impl World {
                 self.unsaved.add(&notification);
                 self.notifier.delivered(notification.id, now);
             } else {
-                let fate = if self.random.below(2) == 0 { Fate::Lost } else { Fate::Unknown };
+                let fate = if self.random.below(2) == 0 {
+                    Fate::Lost
+                } else {
+                    Fate::Unknown
+                };
                 match fate {
                     Fate::Unknown => self.doubtful.add(&notification),
                     Fate::Lost => self.lost.add(&notification),
                 }
-                self.notifier.failed(notification.id, fate, now + 20 * SECOND);
+                self.notifier
+                    .failed(notification.id, fate, now + 20 * SECOND);
             }
         }
     }
@@ -283,7 +295,10 @@ impl World {
         let is_doubtful = self.doubtful.settle(notification);
         let heard = self.heard.entry(key).or_default();
         let part = |resolved: bool| -> BTreeSet<Fingerprint> {
-            let some = notification.alerts.iter().filter(|told| told.is_resolved == resolved);
+            let some = notification
+                .alerts
+                .iter()
+                .filter(|told| told.is_resolved == resolved);
             some.map(|told| told.fingerprint).collect()
         };
         let (firing, resolved) = (part(false), part(true));
@@ -294,10 +309,20 @@ impl World {
             && unheard == 0
             && !is_doubtful
         {
-            assert_eq!(notification.reason, Reason::Repeated, "seed {seed} at {now}");
-            assert!(now - last >= REPEAT - MINUTE, "seed {seed} at {now}: again after {last}");
+            assert_eq!(
+                notification.reason,
+                Reason::Repeated,
+                "seed {seed} at {now}"
+            );
+            assert!(
+                now - last >= REPEAT - MINUTE,
+                "seed {seed} at {now}: again after {last}"
+            );
         }
-        assert!(unheard == 0 || is_doubtful, "seed {seed} at {now}: resolved, and never told");
+        assert!(
+            unheard == 0 || is_doubtful,
+            "seed {seed} at {now}: resolved, and never told"
+        );
         heard.firing.extend(&firing);
         heard.firing.retain(|f| !resolved.contains(f));
         heard.last = Some((now, firing));
@@ -311,11 +336,18 @@ impl World {
             let is_silenced = self.silences.iter().any(|(matching, from, until)| {
                 *matching == service && (*from..*until).contains(&self.now)
             });
-            assert!(!is_silenced, "seed {}: {} is silenced", self.seed, told.alert.labels);
+            assert!(
+                !is_silenced,
+                "seed {}: {} is silenced",
+                self.seed, told.alert.labels
+            );
             let source = format!("alertname=a,severity=critical,{service}");
             let is_inhibited = of("severity") == "warning" && self.firing.contains_key(&source);
             // Between two evaluations the notifier does not know yet.
-            let is_known = self.firing.get(&source).is_some_and(|at| self.now - at > 15 * SECOND);
+            let is_known = self
+                .firing
+                .get(&source)
+                .is_some_and(|at| self.now - at > 15 * SECOND);
             assert!(!(is_inhibited && is_known), "seed {}: inhibited", self.seed);
         }
     }
@@ -339,8 +371,14 @@ impl World {
             wanted.extend((of("severity") == "critical").then_some("pager"));
             for receiver in wanted {
                 let lanes = self.heard.iter().filter(|((to, _), _)| to == receiver);
-                let knows = lanes.filter(|(_, heard)| heard.firing.contains(&fingerprint)).count();
-                assert!(knows > 0, "seed {}: {receiver} was not told of {labels}", self.seed);
+                let knows = lanes
+                    .filter(|(_, heard)| heard.firing.contains(&fingerprint))
+                    .count();
+                assert!(
+                    knows > 0,
+                    "seed {}: {receiver} was not told of {labels}",
+                    self.seed
+                );
             }
         }
         // What is inhibited to the end is left alone: that it is over is told after that.
@@ -355,13 +393,20 @@ impl World {
         for ((receiver, group), heard) in &self.heard {
             let over = heard.firing.difference(&firing);
             let stale: Vec<_> = over.filter(|f| !inhibited.contains(f)).collect();
-            assert!(stale.is_empty(), "seed {}: {receiver} of {group}: {stale:?}", self.seed);
+            assert!(
+                stale.is_empty(),
+                "seed {}: {receiver} of {group}: {stale:?}",
+                self.seed
+            );
         }
     }
 }
 
 fn lane(notification: &Notification) -> (String, String) {
-    (notification.to.receiver.clone(), notification.group_key.clone())
+    (
+        notification.to.receiver.clone(),
+        notification.group_key.clone(),
+    )
 }
 
 #[test]
