@@ -49,6 +49,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Changes wait for others before they are written, unless somebody waits for them.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 
+/// What is on its way at shutdown is waited for so long.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
 /// The notifier, its senders, its state on disk.
 #[derive(Debug)]
 pub(crate) struct Notifying {
@@ -162,6 +165,7 @@ impl Notifying {
         let pushing = tokio::spawn(Arc::clone(&self.alertmanagers).run(stopped));
         let mut beat = tokio::time::interval(SAVE_EVERY);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut telling = tokio::task::JoinSet::new();
         loop {
             let now_ms = self.clock.wall_ms();
             let (due, next_ms) = {
@@ -172,14 +176,20 @@ impl Notifying {
                 self.save_or_say().await;
             }
             for notification in due {
-                tokio::spawn(Arc::clone(&self).tell(notification));
+                telling.spawn(Arc::clone(&self).tell(notification));
             }
             tokio::select! {
                 () = &mut stop => break,
+                Some(_ended) = telling.join_next() => {}
                 () = self.bell.notified() => {}
                 () = tokio::time::sleep(until(next_ms, self.clock.wall_ms())) => {}
                 _ = beat.tick() => self.save_or_say().await,
             }
+        }
+        // What arrives now and is not noted would be told again after the restart.
+        let told = async { while telling.join_next().await.is_some() {} };
+        if tokio::time::timeout(LAST_WORDS, told).await.is_err() {
+            tracing::warn!("some receivers did not answer: they are told again after the restart");
         }
         self.save_or_say().await;
         if let Err(error) = pushing.await {
@@ -198,7 +208,10 @@ impl Notifying {
     /// Delivers one notification and notes what became of it.
     async fn tell(self: Arc<Self>, notification: Notification) {
         let began = self.clock.monotonic();
-        let sent = self.send(&notification).await;
+        // On a task of its own: whatever happens in there, the notifier hears of an outcome.
+        let (all, one) = (Arc::clone(&self), notification.clone());
+        let sent = tokio::spawn(async move { all.send(&one).await }).await;
+        let sent = sent.unwrap_or_else(|error| Err(SendError::unknown(error.to_string())));
         let took = self.clock.monotonic().saturating_sub(began);
         let now_ms = self.clock.wall_ms();
         let receiver = self.gauges.of(&notification.to.receiver);

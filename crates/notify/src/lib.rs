@@ -27,6 +27,7 @@ mod fingerprint;
 mod group;
 mod inhibit;
 pub mod matchers;
+mod mute;
 mod notification;
 mod notifier;
 mod plan;

@@ -2,7 +2,7 @@
 
 use model::{Alert, Labels};
 
-use crate::{Acknowledgement, Fingerprint, Notifier, group::GroupKey, notifier::Mute};
+use crate::{Acknowledgement, Fingerprint, Notifier, group::GroupKey, mute::Mute};
 
 /// Whether an alert is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
