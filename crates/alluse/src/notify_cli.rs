@@ -320,6 +320,7 @@ fn alert_line(alert: &Value) -> String {
     let is_there = |list: &Value| list.as_array().is_some_and(|list| !list.is_empty());
     let state = match &alert["acknowledged"]["by"] {
         _ if is_there(&status["silencedBy"]) => "silenced".to_owned(),
+        _ if alert["root"].is_string() => format!("follows from {}", text(alert, "root")),
         _ if is_there(&status["inhibitedBy"]) => "inhibited".to_owned(),
         Value::String(by) => format!("acknowledged by {by}"),
         _ => "firing".to_owned(),

@@ -155,16 +155,16 @@ function Actions({ alert, state, name, look }: { alert: Alert; state: AlertState
     <span class="change-actions">
       {state !== "acknowledged" && state !== "silenced" && (
         <button type="button" disabled={busy.value} aria-label={`Acknowledge ${name}`} onClick={() => void carryOut(() => acknowledge(alert, by))}>
-          acknowledge
+          Acknowledge
         </button>
       )}
       {state === "silenced" ? (
         <button type="button" disabled={busy.value} aria-label={`End the silence of ${name}`} onClick={() => void carryOut(() => unsilence(alert))}>
-          end silence
+          End silence
         </button>
       ) : (
         <button type="button" disabled={busy.value} aria-label={`Silence ${name} for ${SILENCE_HOURS} hours`} onClick={() => void carryOut(() => silence(alert, by, SILENCE_HOURS))}>
-          silence {SILENCE_HOURS} h
+          Silence {SILENCE_HOURS} h
         </button>
       )}
       {error.value !== null && <span class="error" role="alert">{error.value}</span>}

@@ -89,6 +89,8 @@ impl Message<'_> {
                 rfc3339(alert.starts_at_ms),
                 rfc3339(alert.ends_at_ms)
             ),
+            // Alerts that others post have no value.
+            false if alert.value.is_nan() => format!("since {}", rfc3339(alert.starts_at_ms)),
             false => format!(
                 "since {}, value {}",
                 rfc3339(alert.starts_at_ms),
