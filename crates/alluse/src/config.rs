@@ -92,6 +92,13 @@ pub(crate) struct Store {
     pub(crate) retention_1h: Duration,
     /// Bytes the store may take; 0: no limit.
     pub(crate) retention_bytes: u64,
+    /// A second folder, on a slower or cheaper disk, and the age at which whole days move there.
+    pub(crate) archive: Option<PathBuf>,
+    pub(crate) archive_after: Option<Duration>,
+    /// Bytes it may take; 0: no limit.
+    pub(crate) archive_bytes: u64,
+    /// Bytes a second that merges write at most; 0: no limit.
+    pub(crate) merge_bytes_per_s: u64,
     pub(crate) retention_rules: Vec<store::RetentionRule>,
     pub(crate) series_max: u64,
     /// Active series of one metric.
@@ -447,6 +454,8 @@ fn size(said: &Section<'_, '_>, key: &'static str, default: usize, most: usize) 
     })
 }
 
+/// What merging leaves to ingest and queries: see `store::Config::merge_bytes_per_s`.
+const MERGE_BYTES_PER_S: u64 = 4 << 20;
 /// Least byte limit: below the bound of the log it would leave no room for samples.
 const RETENTION_BYTES_MIN: u64 = 512 << 20;
 
@@ -481,6 +490,10 @@ fn store(said: Section<'_, '_>) -> Store {
     let url_given = url.is_some();
     let url = url.unwrap_or_default().trim_end_matches('/').to_owned();
     let remote = outlet(&said, url, SERVER_DELAY);
+    let archive = said.text("archive");
+    if archive.is_some() {
+        said.require("archive_after");
+    }
     let series_max = said.integer("series_max", 1..=1 << 40).unwrap_or(1_000_000);
     // One metric, or one label, may take half of what there is room for.
     let half = (series_max / 2).max(1);
@@ -496,6 +509,12 @@ fn store(said: Section<'_, '_>) -> Store {
             .duration("retention_1h", Duration::ZERO..=YEARS)
             .unwrap_or(Duration::ZERO),
         retention_bytes: retention_bytes(&said),
+        archive: archive.map(PathBuf::from),
+        archive_after: said.duration("archive_after", HOUR..=YEARS),
+        archive_bytes: said.integer("archive_bytes", 0..=1 << 60).unwrap_or(0),
+        merge_bytes_per_s: said
+            .integer("merge_bytes_per_s", 0..=1 << 40)
+            .unwrap_or(MERGE_BYTES_PER_S),
         retention_rules: said
             .sections("retention_rules")
             .into_iter()
@@ -868,6 +887,16 @@ mod tests {
         assert!(keys.contains(&"store.retention_bytes"), "{keys:?}");
         assert!(keys.contains(&"store.retention_rules[0].match"), "{keys:?}");
         assert!(keys.contains(&"store.retention_rules[0].age"), "{keys:?}");
+    }
+
+    #[test]
+    fn an_archive_says_from_when_on() {
+        let text = "[store]\narchive = \"/slow\"\narchive_after = \"30d\"\n";
+        let store = read("a", text, &[]).unwrap().store;
+        assert_eq!(store.archive, Some(PathBuf::from("/slow")));
+        assert_eq!(store.archive_after, Some(Duration::from_secs(30 * 86_400)));
+        let mistakes = read("a", "[store]\narchive = \"/slow\"\n", &[]).unwrap_err();
+        assert_eq!(mistakes[0].key, "store.archive_after");
     }
 
     #[test]

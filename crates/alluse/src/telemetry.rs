@@ -103,6 +103,16 @@ impl Telemetry {
         };
         gauge("alluse_store_series", "Active series.", |s| s.series);
         gauge(
+            "alluse_store_archived_parts",
+            "Parts that are in the archive.",
+            |s| s.archived,
+        );
+        gauge(
+            "alluse_store_archived_bytes",
+            "Bytes of the parts that are in the archive.",
+            |s| s.archived_bytes,
+        );
+        gauge(
             "alluse_store_wal_bytes",
             "Bytes of the write-ahead log.",
             |s| s.wal_bytes,
@@ -157,6 +167,11 @@ impl Telemetry {
             "alluse_store_forgotten_by_bytes_total",
             "Parts and roll-ups dropped because of store.retention_bytes.",
             |s| s.forgotten_by_bytes,
+        );
+        counter(
+            "alluse_store_archive_failed_total",
+            "Moves of a day to the archive that failed and are tried again.",
+            |s| s.archive_failed,
         );
         counter(
             "alluse_store_forgotten_by_rule_total",

@@ -79,6 +79,10 @@ pub(crate) struct Upkeep {
     pub(crate) next_probe: Option<Duration>,
     /// Since when the retention's horizon is suspiciously far ahead, monotonic.
     pub(crate) leap_since: Option<Duration>,
+    /// Since when the time that retention rules go by is suspiciously far ahead, monotonic.
+    pub(crate) rules_leap_since: Option<Duration>,
+    /// When the archive may be tried again after it failed, monotonic.
+    pub(crate) next_archive: Option<Duration>,
     /// Parts with blocks that do not check: never merged, so that nothing is dropped.
     pub(crate) damaged: Vec<u64>,
     /// How many retention rules were looked for in a part, in vain.
@@ -95,9 +99,14 @@ fn cannot(operation: &str) -> impl FnOnce(io::Error) -> MaintainError + '_ {
 impl Core {
     /// Flushes memory to parts.
     pub(crate) fn flush(&self) -> Result<(), MaintainError> {
+        self.flush_and_rotate(false)
+    }
+
+    /// The same; `always`: a new segment is begun even if memory holds no samples.
+    pub(crate) fn flush_and_rotate(&self, always: bool) -> Result<(), MaintainError> {
         let mut upkeep = lock(&self.upkeep);
         let flushed = self.flush_pending(&mut upkeep).and_then(|()| {
-            if lock(&self.writer).head_samples == 0 {
+            if !always && lock(&self.writer).head_samples == 0 {
                 return Ok(());
             }
             self.sync().map_err(|error| MaintainError::Io {
@@ -543,7 +552,7 @@ impl Core {
 
     /// Waits until so many bytes since `begun` are within the rate of merging, or the store is
     /// closed. Ingest and queries have the disk and the processor meanwhile.
-    fn hold_back(&self, begun: Duration, bytes: u64) {
+    pub(crate) fn hold_back(&self, begun: Duration, bytes: u64) {
         if self.config.merge_bytes_per_s == 0 {
             return;
         }

@@ -1,6 +1,6 @@
 //! Settings of the engine, each with its unit and the reason for its default.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use model::Matcher;
 
@@ -19,6 +19,14 @@ pub struct Config {
     /// samples go first, then the oldest roll-ups, finest first. What is not yet flushed
     /// comes on top for a moment. 0: no limit.
     pub retention_bytes: u64,
+    /// A second directory, on a slower or cheaper disk, that old days move to. Once a store has
+    /// one it is read even if this is `None` again; it must be there for the store to open.
+    pub archive: Option<PathBuf>,
+    /// Age at which whole days move to the archive; `None`: none do.
+    pub archive_after: Option<Duration>,
+    /// Bytes that parts in the archive may take; the oldest go first. 0: no limit.
+    /// [`Config::retention_bytes`] is about the store's own directory.
+    pub archive_bytes: u64,
     /// Series that are forgotten earlier.
     pub retention_rules: Vec<RetentionRule>,
     /// How far in the future of the wall clock a sample may lie: room for skewed clocks.
@@ -99,6 +107,9 @@ impl Default for Config {
             retention_1m: Duration::ZERO,
             retention_1h: Duration::ZERO,
             retention_bytes: 0,
+            archive: None,
+            archive_after: None,
+            archive_bytes: 0,
             retention_rules: Vec::new(),
             future_max: Duration::from_secs(3600),
             sync_every: Duration::from_millis(500),

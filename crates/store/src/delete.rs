@@ -55,7 +55,9 @@ impl Core {
         if from_ms > to_ms {
             return Ok(());
         }
-        self.flush()?;
+        // What the ring has left is all that the new segment carries over.
+        let exemplars = lock(&self.exemplars).remove(any_of, from_ms, to_ms);
+        self.flush_and_rotate(exemplars > 0)?;
         let upkeep = lock(&self.upkeep);
         self.nothing_left_of_the_past(&upkeep)?;
         let view = Arc::clone(&lock(&self.view));

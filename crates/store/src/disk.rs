@@ -47,10 +47,29 @@ pub trait Disk: Send + Sync + fmt::Debug {
         let (_, _) = (name, reason);
         Err(io::ErrorKind::Unsupported.into())
     }
+
+    /// Copies a finished file to the archive, durably and compared; it is read from here until
+    /// [`Disk::leave_to_archive`]. `told` gets the bytes copied so far.
+    fn copy_to_archive(&self, name: &str, told: &mut dyn FnMut(u64)) -> io::Result<()> {
+        let (_, _) = (name, told);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Removes a file that was copied to the archive from here, durably.
+    fn leave_to_archive(&self, name: &str) -> io::Result<()> {
+        let _ = name;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Whether a file is in the archive alone.
+    fn is_archived(&self, name: &str) -> bool {
+        let _ = name;
+        false
+    }
 }
 
 /// A file of a snapshot.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Taken<'a> {
     /// A file that never changes: linked.
     Link(&'a str),
@@ -58,6 +77,8 @@ pub enum Taken<'a> {
     Copy(&'a str, u64),
     /// A file of these bytes.
     Bytes(&'a str, Vec<u8>),
+    /// A copy of a file of another disk.
+    From(&'a str, Arc<dyn ReadFile>),
 }
 
 /// A file being written. Shared, so that one thread can sync while another appends.
@@ -155,6 +176,7 @@ impl RealDisk {
         match file {
             Taken::Link(name) => self.link(name, into, name),
             Taken::Copy(name, most) => copy(&*self.open(name)?, *most, into, name),
+            Taken::From(name, file) => copy(&**file, u64::MAX, into, name),
             Taken::Bytes(name, bytes) => {
                 let file = into.create(name)?;
                 file.append(bytes)?;

@@ -136,6 +136,22 @@ impl Exemplars {
         }
     }
 
+    /// Forgets those of matching series in the range; how many there were.
+    pub(crate) fn remove(&mut self, any_of: &[Vec<Matcher>], from_ms: i64, to_ms: i64) -> usize {
+        let before = self.len();
+        let mut left = Self::new(self.limits);
+        while let Some(series) = self.order.front().cloned() {
+            let oldest = self.by_series.get(&series).and_then(VecDeque::front);
+            let oldest = oldest.expect("each in order is there by series").clone();
+            self.forget_oldest();
+            if !is_any(any_of, &series) || !(from_ms..=to_ms).contains(&oldest.time_ms) {
+                left.insert(oldest);
+            }
+        }
+        *self = left;
+        before - self.len()
+    }
+
     /// Those of matching series in the range, by series, then time.
     pub(crate) fn select(
         &self,
@@ -143,18 +159,19 @@ impl Exemplars {
         from_ms: i64,
         to_ms: i64,
     ) -> Vec<Exemplar> {
-        let wanted = |labels: &Labels| {
-            any_of.iter().any(|all| {
-                all.iter()
-                    .all(|m| m.matches(labels.get(&m.name).unwrap_or_default()))
-            })
-        };
-        let series = self.by_series.iter().filter(|(labels, _)| wanted(labels));
+        let series = self.by_series.iter();
+        let series = series.filter(|(labels, _)| is_any(any_of, labels));
         let all = series.flat_map(|(_, exemplars)| exemplars);
         all.filter(|e| (from_ms..=to_ms).contains(&e.time_ms))
             .cloned()
             .collect()
     }
+}
+
+/// Whether one of the alternatives holds whole.
+fn is_any(any_of: &[Vec<Matcher>], labels: &Labels) -> bool {
+    let holds = |m: &Matcher| m.matches(labels.get(&m.name).unwrap_or_default());
+    any_of.iter().any(|all| all.iter().all(holds))
 }
 
 fn is_same(a: &Exemplar, b: &Exemplar) -> bool {

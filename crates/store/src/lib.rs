@@ -19,6 +19,7 @@
 //! | `read`, `columns` | everything about one series, in one order |
 //! | `survey`, `check`, `scan`, `read_only` | looking at a directory, also while it is in use |
 //! | `repair`, `mend`, `snapshot` | making it whole again, and keeping a second one |
+//! | `archive` | a second directory that old days move to |
 //! | `ballast`, `disk` | what to do when the disk is full; the file system as a port |
 //!
 //! A batch is numbered, written to the log and added to the head under one lock, so that the log
@@ -26,6 +27,7 @@
 //! kill may cost is nothing, because the log is written before the acknowledgement.
 
 mod append;
+mod archive;
 mod ballast;
 mod carry;
 mod check;
@@ -57,7 +59,6 @@ mod rollup;
 mod scan;
 mod sealed;
 mod snapshot;
-
 mod stats;
 mod store;
 mod summary;
@@ -67,6 +68,7 @@ mod tombstones;
 mod varint;
 mod wal;
 
+pub use archive::{Tiered, open_directory};
 pub use check::{Checked, Fault, Loss, check};
 pub use config::{Config, RetentionRule};
 pub use delete::DeleteError;

@@ -14,6 +14,7 @@ use std::{
 };
 
 use crate::{
+    archive::{self, Record},
     disk::{Disk, ReadFile, RealDisk, WriteFile},
     manifest, part,
     store::lock,
@@ -34,10 +35,19 @@ impl ReadOnlyDisk {
         let real = RealDisk::unlocked(dir);
         for _ in 0..ATTEMPTS_MAX {
             let before = real.list()?;
+            // A store that has an archive and cannot reach it must not look as if it were whole.
+            let archived = match Record::read(&real)? {
+                Some(record) => archive::read(&record)?,
+                None => Vec::new(),
+            };
             match open_all(&real, &before) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
-                Ok(files) if shape(&before) == shape(&real.list()?) => {
+                Ok(mut files) if shape(&before) == shape(&real.list()?) => {
+                    files.remove(archive::NAME);
+                    for (name, file) in archived {
+                        files.entry(name).or_insert(file);
+                    }
                     return Ok(Self(Mutex::new(files)));
                 }
                 Ok(_) => {}

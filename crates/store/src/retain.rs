@@ -12,7 +12,11 @@
 //! until somebody sets it. So a horizon that leaves parts far behind all at once, as no passing
 //! of time does, is believed only when it has stood for an hour of monotonic time.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use model::{Labels, Matcher};
 
@@ -60,11 +64,17 @@ fn too_old(
     raw.chain(rollups).cloned().collect()
 }
 
-/// What to drop of a directory of so many bytes so that at most `bytes_max` remain: the oldest
+/// What to drop of a directory of so many bytes so that at most so many remain: the oldest
 /// samples first, then the oldest roll-ups, the finest first.
-fn too_many(view: &View, gone: &BTreeSet<u64>, mut bytes: u64, bytes_max: u64) -> Vec<Arc<Part>> {
+fn too_many(
+    view: &View,
+    gone: &BTreeSet<u64>,
+    (mut bytes, bytes_max): (u64, u64),
+    there: &dyn Fn(&Part) -> bool,
+) -> Vec<Arc<Part>> {
     let all = view.parts.iter().chain(&view.rollups);
-    let mut by_age: Vec<&Arc<Part>> = all.filter(|p| !gone.contains(&p.footer.sequence)).collect();
+    let left = all.filter(|p| !gone.contains(&p.footer.sequence) && there(p));
+    let mut by_age: Vec<&Arc<Part>> = left.collect();
     by_age.sort_by_key(|p| (p.footer.every_ms, p.footer.day, p.footer.rank));
     let mut dropped = Vec::new();
     for part in by_age {
@@ -87,11 +97,26 @@ impl Core {
     /// The rules by which a whole day is too old.
     pub(crate) fn rules_due(&self, day: i64) -> Vec<&RetentionRule> {
         let end = (day + 1).saturating_mul(DAY_MS);
-        let latest = self.latest_ms();
+        let latest = self.rules_ms.load(Relaxed);
         let rules = self.config.retention_rules.iter();
         rules
             .filter(|rule| !rule.matchers.is_empty() && end <= before(latest, rule.age))
             .collect()
+    }
+
+    /// Moves the time by which rules go on, unless it leapt: a rule is about whole days, and the
+    /// oldest day says nothing of how far it may have come.
+    pub(crate) fn pass_time(&self) {
+        let mut upkeep = lock(&self.upkeep);
+        let (latest, now) = (self.latest_ms(), self.clock.monotonic());
+        if latest.saturating_sub(self.rules_ms.load(Relaxed)) > STEP_MS {
+            let since = *upkeep.rules_leap_since.get_or_insert(now);
+            if now.saturating_sub(since) < STANDING {
+                return;
+            }
+        }
+        upkeep.rules_leap_since = None;
+        self.rules_ms.store(latest, Relaxed);
     }
 
     /// Carries rules out on one part or roll-up, if they are due on any; whether they were. The
@@ -172,11 +197,17 @@ impl Core {
             Vec::new()
         };
         let by_age = gone.len();
-        if self.config.retention_bytes > 0 {
-            let known: BTreeSet<u64> = gone.iter().map(|p| p.footer.sequence).collect();
-            let freed: u64 = gone.iter().map(|p| p.bytes()).sum();
-            let bytes = self.data_bytes()?.saturating_sub(freed);
-            gone.extend(too_many(&view, &known, bytes, self.config.retention_bytes));
+        for (bytes_max, archived) in [
+            (self.config.retention_bytes, false),
+            (self.config.archive_bytes, true),
+        ] {
+            if bytes_max > 0 {
+                let there = |part: &Part| self.is_archived(part) == archived;
+                let known: BTreeSet<u64> = gone.iter().map(|p| p.footer.sequence).collect();
+                let freed: u64 = gone.iter().filter(|p| there(p)).map(|p| p.bytes()).sum();
+                let bytes = self.data_bytes(archived)?.saturating_sub(freed);
+                gone.extend(too_many(&view, &known, (bytes, bytes_max), &there));
+            }
         }
         if gone.is_empty() {
             return Ok(0);
@@ -199,13 +230,16 @@ impl Core {
         Ok(gone.len())
     }
 
-    /// Bytes of all files of the directory.
-    fn data_bytes(&self) -> Result<u64, MaintainError> {
+    /// Bytes of all files of the directory, or of its archive.
+    fn data_bytes(&self, archived: bool) -> Result<u64, MaintainError> {
         let files = self.disk.list().map_err(|source| MaintainError::Io {
             operation: "list the directory".into(),
             source,
         })?;
-        Ok(files.iter().map(|(_, bytes)| bytes).sum())
+        let there = files
+            .iter()
+            .filter(|(name, _)| self.disk.is_archived(name) == archived);
+        Ok(there.map(|(_, bytes)| bytes).sum())
     }
 
     fn say_forgotten(&self, gone: &[Arc<Part>], by_age: usize) {

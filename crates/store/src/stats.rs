@@ -68,6 +68,12 @@ pub struct Stats {
     pub merges: u64,
     /// Roll-ups made.
     pub rolled_up: u64,
+    /// Parts in the archive.
+    pub archived: u64,
+    /// Their bytes.
+    pub archived_bytes: u64,
+    /// Moves to the archive that failed; each is tried again.
+    pub archive_failed: u64,
     /// Roll-ups on disk.
     pub rollups: u64,
     /// Points in them.
@@ -111,6 +117,7 @@ pub(crate) struct Counters {
     pub(crate) rolled_up: AtomicU64,
     pub(crate) forgotten_by_age: AtomicU64,
     pub(crate) forgotten_by_bytes: AtomicU64,
+    pub(crate) archive_failed: AtomicU64,
     pub(crate) forgotten_by_rule: AtomicU64,
     pub(crate) forgotten_bytes: AtomicU64,
     pub(crate) maintenance_failed: AtomicU64,

@@ -22,12 +22,12 @@ use thiserror::Error;
 
 pub use crate::compact::MaintainError;
 use crate::{
-    ballast,
+    archive, ballast,
     carry::{Carrier, Dictionary},
     compact::{Pace, Upkeep},
     config::Config,
     delete::DeleteError,
-    disk::{Disk, RealDisk},
+    disk::Disk,
     exemplars::Exemplars,
     feed::Feed,
     head::{Frozen, Head},
@@ -87,6 +87,8 @@ pub(crate) struct Core {
     pub(crate) exemplars: Mutex<Exemplars>,
     /// Newest time of any sample stored; `i64::MIN` when there is none.
     pub(crate) newest_ms: AtomicI64,
+    /// The time that retention rules go by, ms: the latest that is believed.
+    pub(crate) rules_ms: AtomicI64,
     pub(crate) feed: Feed,
     pub(crate) closed: AtomicBool,
     state: AtomicU8,
@@ -181,11 +183,8 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Store {
     /// Opens or creates the store in `dir`, replaying its log.
     pub fn open(dir: &Path, config: Config, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let disk = RealDisk::new(dir).map_err(|source| OpenError::Io {
-            operation: format!("open the directory {}", dir.display()),
-            source,
-        })?;
-        Self::open_on(Arc::new(disk), config, clock)
+        let disk = archive::open(dir, config.archive.as_deref())?;
+        Self::open_on(disk, config, clock)
     }
 
     /// Opens the store on a disk of the caller's: simulations and tests.
@@ -496,6 +495,8 @@ impl Core {
                 next_part,
                 next_probe: None,
                 leap_since: None,
+                next_archive: None,
+                rules_leap_since: None,
                 damaged: Vec::new(),
                 ruled: BTreeMap::new(),
             }),
@@ -505,12 +506,14 @@ impl Core {
             quarantined: Mutex::default(),
             exemplars: Mutex::new(replay.exemplars),
             newest_ms: AtomicI64::new(replay.newest_ms),
+            rules_ms: AtomicI64::new(i64::MIN),
             closed: AtomicBool::new(false),
             state: AtomicU8::new(State::Healthy as u8),
             sync_wake: Wake::default(),
             upkeep_wake: Wake::default(),
             merge_wake: Wake::default(),
         };
+        core.rules_ms.store(core.latest_ms(), Relaxed);
         if !healthy {
             core.stop_for_space();
         }
@@ -566,6 +569,7 @@ impl Core {
     fn improve(&self, pace: Pace) -> Result<(), MaintainError> {
         if !self.merge_once(pace)? {
             self.clean_tombstones(1)?;
+            self.archive_once(pace)?;
         }
         // A merge may have made roll-ups: the byte limit is about them, too.
         self.forget()?;
@@ -585,6 +589,7 @@ impl Core {
         if self.flush_is_due() {
             self.flush()?;
         }
+        self.pass_time();
         self.forget()?;
         Ok(())
     }
@@ -701,6 +706,7 @@ impl Core {
         let view = Arc::clone(&lock(&self.view));
         let frozen: u64 = view.frozen.iter().map(|f| f.samples).sum();
         let columns = |p: &Arc<Part>| p.footer.column_bytes();
+        let archived = || view.parts.iter().filter(|p| self.is_archived(p));
         Stats {
             state: self.state(),
             series: self
@@ -727,6 +733,9 @@ impl Core {
             flushes: read(&c.flushes),
             merges: read(&c.merges),
             rolled_up: read(&c.rolled_up),
+            archived: archived().count() as u64,
+            archived_bytes: archived().map(|p| p.bytes()).sum(),
+            archive_failed: read(&c.archive_failed),
             rollups: view.rollups.len() as u64,
             rollup_points: view.rollups.iter().map(|p| p.footer.samples).sum(),
             rollup_bytes: view.rollups.iter().map(|p| p.bytes()).sum(),

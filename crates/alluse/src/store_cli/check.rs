@@ -1,7 +1,7 @@
 //! `alluse store check` and `alluse store repair`.
 
 use serde_json::{Value, json};
-use store::{Action, Checked, Disk, Fault, Loss, ReadOnlyDisk, RealDisk, Repaired};
+use store::{Action, Checked, Disk, Fault, Loss, ReadOnlyDisk, Repaired};
 
 use super::{CheckArgs, RepairArgs, bytes_bar, date, print, store_folder};
 use crate::Failure;
@@ -122,10 +122,10 @@ pub(super) fn repair(args: &RepairArgs, quiet: bool) -> Result<(), Failure> {
         bar.set_position(done);
     };
     let repaired = if args.yes {
-        let disk = RealDisk::new(&folder).map_err(|e| Failure::of(&e))?;
-        let repaired = store::repair(&disk, true, &mut progress);
+        let disk = store::open_directory(&folder).map_err(|e| Failure::of(&e))?;
+        let repaired = store::repair(&*disk, true, &mut progress);
         let repaired = repaired.map_err(|e| Failure::of(&e))?;
-        let after = store::check(&disk, &mut |_, _| {}).map_err(|e| Failure::of(&e))?;
+        let after = store::check(&*disk, &mut |_, _| {}).map_err(|e| Failure::of(&e))?;
         verdict(&after)?;
         repaired
     } else {

@@ -23,7 +23,7 @@ const KILLS: u64 = 2_000;
 const MISHAPS: u64 = 1_500;
 
 /// Runs `story` for many seeds; the one that fails is printed.
-fn seeds(count: u64, story: fn(u64)) {
+pub(crate) fn seeds(count: u64, story: fn(u64)) {
     for seed in 0..count {
         let told = catch_unwind(AssertUnwindSafe(|| story(seed)));
         if let Err(panic) = told {
@@ -35,7 +35,7 @@ fn seeds(count: u64, story: fn(u64)) {
 
 const YEAR: Duration = Duration::from_secs(366 * 86_400);
 
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config {
         chunk_samples: 8,
         block_samples: 16,
@@ -55,12 +55,12 @@ type Tried = Vec<(Labels, i64, f64)>;
 
 /// What a session wrote, in order, and how much of it must survive.
 #[derive(Default)]
-struct Written {
+pub(crate) struct Written {
     batches: Vec<Tried>,
     /// This many batches were acknowledged (a later one may have been tried).
     acknowledged: usize,
     /// This many must survive a power cut.
-    durable: usize,
+    pub(crate) durable: usize,
 }
 
 fn apply(batch: &Tried, contents: &mut Contents) {
@@ -92,7 +92,7 @@ impl Written {
 
     /// The store holds the state after some number of batches, at least `least`, and its headers
     /// and roll-ups tell the same.
-    fn check(&self, store: &Store, least: usize) {
+    pub(crate) fn check(&self, store: &Store, least: usize) {
         let mut found = Contents::new();
         for series in everything(store) {
             for (time, value) in pairs(&series) {
@@ -119,7 +119,7 @@ impl Written {
 }
 
 /// Random batches, flushes and merges until something fails or the story ends.
-fn session(store: &Store, random: &mut Random, written: &mut Written) {
+pub(crate) fn session(store: &Store, random: &mut Random, written: &mut Written) {
     let steps = 5 + random.below(40);
     for step in 0..steps {
         match random.below(10) {
@@ -200,7 +200,7 @@ fn power_cuts(seed: u64, faults: &Faults) {
 }
 
 /// What a store holds, as one batch that is there to stay.
-fn found(store: &Store) -> Written {
+pub(crate) fn found(store: &Store) -> Written {
     let mut batch = Tried::new();
     for series in everything(store) {
         let labels = series.labels.clone();

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where something fails")]
 
+mod archive;
 mod basics;
 mod clocks;
 mod conformance;

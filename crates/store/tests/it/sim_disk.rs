@@ -375,6 +375,11 @@ impl Disk for SimDisk {
                 Taken::Link(name) => (name, self.bytes(name, u64::MAX)?),
                 Taken::Copy(name, most) => (name, self.bytes(name, *most)?),
                 Taken::Bytes(name, bytes) => (name, bytes.clone()),
+                Taken::From(name, file) => {
+                    let mut bytes = vec![0; file.bytes() as usize];
+                    file.read_at(0, &mut bytes)?;
+                    (name, bytes)
+                }
             };
             let file = taken.create(name)?;
             file.append(&bytes)?;
