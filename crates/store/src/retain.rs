@@ -97,7 +97,7 @@ impl Core {
     /// The rules by which a whole day is too old.
     pub(crate) fn rules_due(&self, day: i64) -> Vec<&RetentionRule> {
         let end = (day + 1).saturating_mul(DAY_MS);
-        let latest = self.rules_ms.load(Relaxed);
+        let latest = self.latest_ms().min(self.rules_ms.load(Relaxed));
         let rules = self.config.retention_rules.iter();
         rules
             .filter(|rule| !rule.matchers.is_empty() && end <= before(latest, rule.age))

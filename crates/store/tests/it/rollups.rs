@@ -681,6 +681,44 @@ fn roll_ups_are_written_and_read_as_ever() {
 }
 
 #[test]
+fn rules_wait_for_an_hour_when_the_clock_leaps() {
+    let (disk, clock) = (SimDisk::default(), HandClock::new());
+    let ruled = Config {
+        retention: Duration::from_secs(20 * 366 * 86_400),
+        retention_rules: vec![store::RetentionRule {
+            matchers: vec![model::Matcher::equal("__name__", "debug_up")],
+            age: Duration::from_secs(30 * 86_400),
+        }],
+        ..config()
+    };
+    let store = open(&disk, &ruled, &clock);
+    let gone = labels("debug_up", "a");
+    for hour in 0..48 {
+        let time = model::Clock::wall_ms(&*clock);
+        append(&store, &[(&gone, time, f64::from(hour))]);
+        clock.advance_ms(HOUR_MS);
+        store.maintain().unwrap();
+    }
+    clock.advance_ms(3_660 * DAY_MS);
+    append(&store, &[(&gone, model::Clock::wall_ms(&*clock), 9.0)]);
+    store.flush().unwrap();
+    for _ in 0..20 {
+        store.maintain().unwrap();
+    }
+    let samples = || everything(&store)[0].times_ms.len();
+    assert_eq!(
+        samples(),
+        49,
+        "a clock that is wrong for a while harms nothing"
+    );
+    clock.advance_ms(HOUR_MS);
+    for _ in 0..20 {
+        store.maintain().unwrap();
+    }
+    assert_eq!(samples(), 1, "ten years that stay are ten years");
+}
+
+#[test]
 fn rules_forget_some_series_earlier_in_samples_and_roll_ups() {
     let (disk, clock) = (SimDisk::default(), HandClock::new());
     let ruled = Config {
