@@ -203,9 +203,7 @@ fn check_own(file: &Path) -> Result<Vec<Said>, Failure> {
             .collect()),
         Ok(mut config) => {
             let named = beside(Some(file), config.collect.prometheus_config);
-            let mut said = named
-                .as_deref()
-                .map_or_else(Vec::new, |file| check_prometheus(file));
+            let mut said = named.as_deref().map_or_else(Vec::new, check_prometheus);
             ruling::beside(file.parent(), &mut config.rules.files);
             said.extend(check_rules(&config.rules, named.as_deref()));
             Ok(said)

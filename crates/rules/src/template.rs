@@ -53,6 +53,9 @@ pub struct Template {
     tree: tree::Tree,
 }
 
+/// Answers a query within a template: series with their values, or why not.
+pub type QueryFn<'a> = dyn Fn(&str) -> Result<Vec<(Labels, f64)>, String> + 'a;
+
 /// What a template is expanded with.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
@@ -67,7 +70,7 @@ pub struct Context<'a> {
     /// When the rule is evaluated, ms since the Unix epoch.
     pub time_ms: i64,
     /// Answers `query`.
-    pub query: &'a dyn Fn(&str) -> Result<Vec<(Labels, f64)>, String>,
+    pub query: &'a QueryFn<'a>,
 }
 
 impl std::fmt::Debug for Context<'_> {

@@ -35,7 +35,7 @@ pub(crate) enum WayKind {
         channel: Option<String>,
     },
     /// Mail.
-    Email(smtp::Mail),
+    Email(Box<smtp::Mail>),
     /// Lines of JSON.
     File {
         path: PathBuf,

@@ -359,7 +359,7 @@ impl World {
             .keys()
             .map(|labels| Fingerprint::of(&alert(labels, 0, 0).labels))
             .collect();
-        for (labels, _) in &self.firing {
+        for labels in self.firing.keys() {
             let alert = alert(labels, 0, 0);
             let of = |name: &str| alert.labels.get(name).unwrap_or_default().to_owned();
             let critical = format!("alertname=a,severity=critical,service={}", of("service"));

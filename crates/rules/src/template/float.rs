@@ -10,7 +10,6 @@ pub fn shortest(value: f64) -> String {
     let text = format!("{value:e}");
     let (mantissa, exponent) = text.split_once('e').expect("Rust writes an exponent");
     let exponent: i32 = exponent.parse().expect("Rust writes a number");
-    #[expect(clippy::float_cmp, reason = "zero has no digits to count")]
     let is_zero = value == 0.0;
     if !is_zero && !(-4..EXPONENT_FROM).contains(&exponent) {
         return with_exponent(mantissa, exponent);

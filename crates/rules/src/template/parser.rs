@@ -13,11 +13,11 @@ use super::{
 /// Variables that each template of a rule begins with.
 pub(super) const GIVEN: [&str; 4] = ["labels", "externalLabels", "externalURL", "value"];
 
-/// What ended a list of nodes.
+/// What ended a list of nodes: the text, `end`, or `else`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+enum Ended {
     Text,
-    End,
+    Block,
     /// `else`, its `}}` or what follows (`if`, `with`) not yet read.
     Else,
 }
@@ -45,7 +45,7 @@ pub(super) fn parse(text: &str) -> Result<Tree, Fault> {
         defined: BTreeMap::new(),
     };
     let (body, end) = parser.nodes()?;
-    if end != End::Text {
+    if end != Ended::Text {
         return Err(parser.fault("unexpected {{end}} or {{else}}"));
     }
     Ok(Tree {
@@ -100,7 +100,7 @@ impl Parser<'_> {
         read
     }
 
-    fn nodes(&mut self) -> Result<(Vec<Node>, End), Fault> {
+    fn nodes(&mut self) -> Result<(Vec<Node>, Ended), Fault> {
         let mut nodes = Vec::new();
         while let Some(placed) = self.take() {
             match placed.token {
@@ -108,17 +108,17 @@ impl Parser<'_> {
                 Token::Open => {
                     if self.accept_word("end") {
                         self.close("end")?;
-                        return Ok((nodes, End::End));
+                        return Ok((nodes, Ended::Block));
                     }
                     if self.accept_word("else") {
-                        return Ok((nodes, End::Else));
+                        return Ok((nodes, Ended::Else));
                     }
                     nodes.extend(self.action(placed.at)?);
                 }
                 _ => return Err(self.fault("unexpected token")),
             }
         }
-        Ok((nodes, End::Text))
+        Ok((nodes, Ended::Text))
     }
 
     fn action(&mut self, at: usize) -> Result<Option<Node>, Fault> {
@@ -177,9 +177,9 @@ impl Parser<'_> {
         let (then, end) = self.nodes()?;
         self.variables.truncate(scope);
         let otherwise = match end {
-            End::End => Vec::new(),
-            End::Text => return Err(self.fault("unexpected EOF: an {{end}} is missing")),
-            End::Else => self.otherwise(kind)?,
+            Ended::Block => Vec::new(),
+            Ended::Text => return Err(self.fault("unexpected EOF: an {{end}} is missing")),
+            Ended::Else => self.otherwise(kind)?,
         };
         Ok(Branch {
             pipeline,
@@ -198,9 +198,9 @@ impl Parser<'_> {
         }
         self.close("else")?;
         match self.nodes()? {
-            (nodes, End::End) => Ok(nodes),
-            (_, End::Text) => Err(self.fault("unexpected EOF: an {{end}} is missing")),
-            (_, End::Else) => Err(self.fault("expected end; found {{else}}")),
+            (nodes, Ended::Block) => Ok(nodes),
+            (_, Ended::Text) => Err(self.fault("unexpected EOF: an {{end}} is missing")),
+            (_, Ended::Else) => Err(self.fault("expected end; found {{else}}")),
         }
     }
 
@@ -229,9 +229,9 @@ impl Parser<'_> {
         let nodes = self.deeper(Self::nodes);
         (self.variables, self.loops) = (variables, loops);
         match nodes? {
-            (nodes, End::End) => Ok(nodes),
-            (_, End::Text) => Err(self.fault("unexpected EOF: an {{end}} is missing")),
-            (_, End::Else) => Err(self.fault("unexpected {{else}}")),
+            (nodes, Ended::Block) => Ok(nodes),
+            (_, Ended::Text) => Err(self.fault("unexpected EOF: an {{end}} is missing")),
+            (_, Ended::Else) => Err(self.fault("unexpected {{else}}")),
         }
     }
 

@@ -64,7 +64,6 @@ impl Value {
             Self::Nil => false,
             Self::Bool(value) => *value,
             Self::Int(value) => *value != 0,
-            #[expect(clippy::float_cmp, reason = "only zero itself is false")]
             Self::Float(value) => *value != 0.0,
             Self::Text(text) => !text.is_empty(),
             Self::Labels(labels) => !labels.is_empty(),

@@ -21,11 +21,13 @@ impl Clock for Still {
     }
 }
 
+type Answer = Result<Vec<(Labels, f64)>, String>;
+
 /// What expressions answer: set by the test; `metric NAME` reads the store's newest values.
 #[derive(Default)]
 pub(crate) struct Scene {
     pub(crate) store: MemoryStore,
-    answers: Mutex<BTreeMap<String, Result<Vec<(Labels, f64)>, String>>>,
+    answers: Mutex<BTreeMap<String, Answer>>,
 }
 
 pub(crate) fn labels(pairs: &[(&str, &str)]) -> Labels {
