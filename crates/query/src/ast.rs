@@ -437,11 +437,11 @@ pub enum Extension {
 }
 
 /// The newest sample of each matching series.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct VectorSelector {
     /// The name written before the braces, if any; it is among the matchers too, as the last.
     pub name: Option<String>,
-    /// All must hold.
+    /// All must hold; in the order of the text, which only `absent()` looks at.
     pub matchers: Vec<Matcher>,
     /// How far the time is moved into the past.
     pub offset: Option<Duration>,
@@ -451,6 +451,23 @@ pub struct VectorSelector {
     pub extension: Extension,
     /// Where it stands.
     pub position: Position,
+}
+
+/// By meaning: matchers in any order.
+impl PartialEq for VectorSelector {
+    fn eq(&self, other: &Self) -> bool {
+        fn sorted(selector: &VectorSelector) -> Vec<&Matcher> {
+            let mut matchers: Vec<&Matcher> = selector.matchers.iter().collect();
+            matchers.sort_by_key(|m| (&m.name, m.op.as_str(), &m.value));
+            matchers
+        }
+        let modifiers = |s: &Self| (s.at, s.extension);
+        self.name == other.name
+            && sorted(self) == sorted(other)
+            && self.offset == other.offset
+            && modifiers(self) == modifiers(other)
+            && self.position == other.position
+    }
 }
 
 /// A time range of each matching series.

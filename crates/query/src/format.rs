@@ -162,7 +162,10 @@ fn selected(v: &VectorSelector, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         return Ok(());
     }
     f.write_str("{")?;
-    for (i, m) in v.matchers[..shown].iter().enumerate() {
+    // One order for one meaning.
+    let mut sorted: Vec<&Matcher> = v.matchers[..shown].iter().collect();
+    sorted.sort_by_key(|m| (&m.name, m.op.as_str(), &m.value));
+    for (i, m) in sorted.into_iter().enumerate() {
         f.write_str(if i == 0 { "" } else { "," })?;
         matcher(m, f)?;
     }

@@ -273,6 +273,91 @@ async fn what_makes_no_sense_is_refused_in_the_envelope() {
     assert_eq!(wrong.status, 405);
 }
 
+/// Far more work than any test waits for.
+const ENDLESS: &str =
+    "quantile_over_time(0.5, (vector(time()) % 7 + vector(time()) % 11)[5000000s:1s])";
+
+/// The only query on the list whose text is this, once it is there.
+async fn listed(client: &Client, text: &str) -> Value {
+    loop {
+        let list = client.get("/api/v1/queries").await.json();
+        let rows = list["data"].as_array().unwrap().clone();
+        if let Some(row) = rows.into_iter().find(|row| row["query"] == text) {
+            return row;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_query_is_listed_and_can_be_killed() {
+    let scene = Scene::set("[server]\nquery_timeout = \"10m\"\nquery_slow_after = \"1ms\"\n").await;
+    let client = scene.server.http.clone();
+    let asked = tokio::spawn({
+        let client = client.clone();
+        async move { client.ask("/api/v1/query", &[("query", ENDLESS)]).await }
+    });
+    let row = listed(&client, ENDLESS).await;
+    assert_eq!(row["state"], "running");
+    let path = format!("/api/v1/queries/{}", row["id"].as_str().unwrap());
+    let killed = client.send("DELETE", &path, &[]).await;
+    assert_eq!(killed.status, 200, "{}", killed.text);
+    let ended = asked.await.unwrap();
+    assert_eq!(ended.status, 503, "{}", ended.text);
+    assert_eq!(ended.json()["errorType"], "canceled");
+    let again = client.send("DELETE", &path, &[]).await;
+    assert_eq!(again.status, 404, "{}", again.text);
+    let slow = client.get("/api/v1/queries/slow").await.json();
+    let found = slow["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["query"] == ENDLESS);
+    assert_eq!(found.unwrap()["outcome"], "killed");
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_takes_its_query_along() {
+    let scene = Scene::set("[server]\nquery_timeout = \"10m\"\n").await;
+    let client = scene.server.http.clone();
+    let asked = tokio::spawn({
+        let client = client.clone();
+        async move { client.ask("/api/v1/query", &[("query", ENDLESS)]).await }
+    });
+    listed(&client, ENDLESS).await;
+    asked.abort();
+    loop {
+        let list = client.get("/api/v1/queries").await.json();
+        if list["data"].as_array().unwrap().is_empty() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_query_tells_what_it_took_if_asked() {
+    let scene = Scene::set("").await;
+    let plain = scene
+        .data("query", &[("query", "shelf_items"), ("time", "1")])
+        .await;
+    assert!(plain.get("stats").is_none());
+    let asked = [("query", "count(shelf_items)"), ("stats", "all")];
+    let reply = scene.server.http.ask("/api/v1/query", &asked).await.json();
+    let stats = &reply["data"]["stats"];
+    assert_eq!(stats["samples"]["totalQueryableSamples"], 2, "{reply}");
+    assert!(
+        stats["samples"]["peakSamples"]
+            .as_u64()
+            .is_some_and(|n| n >= 1)
+    );
+    assert!(
+        stats["timings"]["execTotalTime"]
+            .as_f64()
+            .is_some_and(|s| s > 0.0)
+    );
+}
+
 #[tokio::test]
 async fn limits_hold_and_say_which_they_are() {
     let limits =

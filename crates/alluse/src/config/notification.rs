@@ -437,7 +437,7 @@ fn email(said: Section<'_, '_>) -> WayConfig {
         tls: tls(&said),
         credentials: user.zip(password),
     };
-    let way = way(&said, WayKind::Email(mail), Resolved::NotTold);
+    let way = way(&said, WayKind::Email(Box::new(mail)), Resolved::NotTold);
     said.finish();
     way
 }

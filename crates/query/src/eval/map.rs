@@ -1,5 +1,6 @@
 //! Functions of one sample.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::{Histogram, Labels, METRIC_NAME, MatchOp, Matcher};
@@ -142,24 +143,38 @@ pub(super) fn with_scalars(mut row: Row, kind: Kind, scalars: &[Vec<f64>]) -> Ro
     row
 }
 
-/// The labels `absent()` can know of: those a selector asks to be equal to one value.
+/// The labels `absent()` can know of: those a selector asks to be equal to one value. As in
+/// Prometheus, matchers count in their order: a second one on a label takes it away, while one
+/// of another kind before the first does not.
 pub(super) fn absent_labels(expr: &Expr) -> Labels {
     let matchers: &[Matcher] = match expr.unwrapped() {
         Expr::Vector(v) => &v.matchers,
         Expr::Matrix(m) => &m.selector.matchers,
         _ => &[],
     };
-    let others = || matchers.iter().filter(|m| m.name != METRIC_NAME);
-    let asked_once = |m: &&Matcher| others().filter(|o| o.name == m.name).count() == 1;
-    let equal = others()
-        .filter(|m| m.op == MatchOp::Equal)
-        .filter(asked_once);
-    Labels::from_pairs(equal.map(|m| (m.name.clone(), m.value.clone())))
+    let (mut known, mut seen) = (BTreeMap::new(), BTreeSet::new());
+    for matcher in matchers.iter().filter(|m| m.name != METRIC_NAME) {
+        if matcher.op == MatchOp::Equal && seen.insert(&matcher.name) {
+            known.insert(&matcher.name, &matcher.value);
+        } else {
+            known.remove(&matcher.name);
+        }
+    }
+    Labels::from_pairs(known)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn absent_knows_labels_by_the_order_of_the_matchers() {
+        let of = |text: &str| absent_labels(&crate::parse(text).unwrap()).to_string();
+        assert_eq!(of(r#"x{a="1",b=~"2"}"#), r#"{a="1"}"#);
+        assert_eq!(of(r#"x{a="1",a="1",b="2"}[5m]"#), r#"{b="2"}"#);
+        assert_eq!(of(r#"x{a="1",a!="2",b="2"}"#), r#"{b="2"}"#);
+        assert_eq!(of(r#"x{a!="2",a="1"}"#), r#"{a="1"}"#);
+    }
 
     #[test]
     fn extremes_treat_nan_as_go_does() {

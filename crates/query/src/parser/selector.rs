@@ -19,10 +19,6 @@ impl Parser<'_> {
         } else {
             vec![]
         };
-        // One order for one meaning.
-        matchers.sort_by(|a, b| {
-            (&a.name, a.op.as_str(), &a.value).cmp(&(&b.name, b.op.as_str(), &b.value))
-        });
         let name = name.map(|token| self.slice(token.position).to_owned());
         if let Some(name) = &name {
             matchers.push(Matcher::equal(METRIC_NAME, name.as_str()));
