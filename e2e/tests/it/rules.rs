@@ -88,6 +88,15 @@ async fn rules_are_evaluated_and_what_they_say_survives_a_restart() {
     };
     assert!(named("Firing") >= 1 && named("Quiet") == 0, "{episodes:?}");
 
+    // A series of an earlier life is known, and can be ended, once this one has gone on with it.
+    wait::until("some evaluations", async || {
+        let text = server.http.get("/metrics").await.text;
+        let mut lines = text.lines();
+        let line = lines.find(|l| l.starts_with("alluse_rule_group_iterations_total{"))?;
+        let count: f64 = line.rsplit_once(' ')?.1.parse().ok()?;
+        (count >= 6.0).then_some(())
+    })
+    .await;
     reload(&server, folder.path()).await;
 }
 
