@@ -7,6 +7,7 @@ mod compress;
 pub(crate) mod control;
 pub(crate) mod convert;
 mod exemplars;
+mod explain;
 mod export;
 mod federate;
 pub(crate) mod feed;
@@ -179,6 +180,10 @@ fn prometheus_routes() -> Router<Arc<App>> {
         .route(
             "/format_query",
             get(syntax::format_query).post(syntax::format_query),
+        )
+        .route(
+            "/explain_query",
+            get(explain::explain_query).post(explain::explain_query),
         )
         .route(
             "/parse_query",

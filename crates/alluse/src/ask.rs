@@ -13,10 +13,10 @@ pub(crate) fn run(args: &QueryArgs) -> Result<(), Failure> {
         .build();
     let runtime = runtime.map_err(|error| Failure::of(&error))?;
     let reply = runtime.block_on(ask(args))?;
-    let text = if args.json {
-        reply.to_string()
-    } else {
-        table(&reply)
+    let text = match (args.json, args.explain) {
+        (true, _) => reply.to_string(),
+        (false, true) => plan(&reply["data"]),
+        (false, false) => table(&reply),
     };
     writeln!(std::io::stdout(), "{text}").map_err(|error| Failure::of(&error))
 }
@@ -31,10 +31,10 @@ async fn ask(args: &QueryArgs) -> Result<Value, Failure> {
     ] {
         form.extend(value.as_deref().map(|v| (key, v)));
     }
-    let path = if args.start.is_some() {
-        "query_range"
-    } else {
-        "query"
+    let path = match (args.explain, args.start.is_some()) {
+        (true, _) => "explain_query",
+        (false, true) => "query_range",
+        (false, false) => "query",
     };
     let url = format!("{}/api/v1/{path}", args.url.trim_end_matches('/'));
     let reply = reqwest::Client::new().post(&url).form(&form).send().await;
@@ -47,6 +47,33 @@ async fn ask(args: &QueryArgs) -> Result<Value, Failure> {
         "alluse: {}",
         json["error"].as_str().unwrap_or("no reason given")
     )))
+}
+
+/// What a query would do: an operator a line, its operands below it.
+fn plan(data: &Value) -> String {
+    let mut lines = vec![format!(
+        "{} step(s); reads {} series, about {} samples, holds about {} bytes",
+        data["steps"], data["series"], data["samples"], data["bytes"]
+    )];
+    operator(&data["plan"], 0, &mut lines);
+    lines.join("\n")
+}
+
+fn operator(node: &Value, depth: usize, lines: &mut Vec<String>) {
+    let (name, part) = (text(&node["operator"]), text(&node["text"]));
+    let reads = &node["reads"];
+    let reads = if reads.is_null() {
+        String::new()
+    } else {
+        format!(
+            "\t{} series, about {} samples",
+            reads["series"], reads["samples"]
+        )
+    };
+    lines.push(format!("{:1$}{name}\t{part}{reads}", "", 2 * depth));
+    for operand in each(&node["operands"]) {
+        operator(operand, depth + 1, lines);
+    }
 }
 
 /// The result as lines of series and value.
@@ -98,6 +125,17 @@ mod tests {
             {"metric": {"__name__": "up", "job": "a"}, "value": [1, "1"]},
         ]}, "infos": ["note"]});
         assert_eq!(table(&reply), "up{job=\"a\"}\t1\nnote");
+    }
+
+    #[test]
+    fn a_plan_is_an_operator_a_line() {
+        let reads = json!({"series": 10, "samples": 2190});
+        let range = json!({"operator": "range", "text": "m[5m]", "reads": reads, "operands": []});
+        let data = json!({"steps": 2, "series": 10, "samples": 2190, "bytes": 3664, "plan":
+            {"operator": "rate()", "text": "rate(m[5m])", "reads": null, "operands": [range]}});
+        let lines = "2 step(s); reads 10 series, about 2190 samples, holds about 3664 bytes\n\
+                     rate()\trate(m[5m])\n  range\tm[5m]\t10 series, about 2190 samples";
+        assert_eq!(plan(&data), lines);
     }
 
     #[test]

@@ -246,6 +246,10 @@ pub(crate) struct QueryArgs {
     /// Step of a range, such as `15s`.
     #[arg(long, requires = "start")]
     pub(crate) step: Option<String>,
+    /// Do not run it: show its operators, and how many series and samples each selector would
+    /// read. Series are counted, samples estimated.
+    #[arg(long)]
+    pub(crate) explain: bool,
     /// Print the server's JSON.
     #[arg(long)]
     pub(crate) json: bool,

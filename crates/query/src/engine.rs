@@ -12,6 +12,7 @@ use crate::eval::{
     Budget, Cell, Evaluator, Grid, QueryTimes, RangeSeries, Row, is_present, merged,
     without_metadata,
 };
+use crate::explain::{Plan, Span};
 use crate::limits::Options;
 
 /// Asked now and then while a query runs; answers why it has to end, if it has to.
@@ -198,6 +199,77 @@ impl Engine {
         )
     }
 
+    /// What [`Engine::instant`] would do, and read.
+    pub fn explain_instant(
+        &self,
+        reader: &dyn SeriesReader,
+        query: &str,
+        time_ms: i64,
+    ) -> Result<Plan, QueryError> {
+        self.explain(reader, query, When::Instant { time_ms })
+    }
+
+    /// What [`Engine::range`] would do, and read.
+    pub fn explain_range(
+        &self,
+        reader: &dyn SeriesReader,
+        query: &str,
+        start_ms: i64,
+        end_ms: i64,
+        step_ms: i64,
+    ) -> Result<Plan, QueryError> {
+        let when = When::Range {
+            start_ms,
+            end_ms,
+            step_ms,
+        };
+        self.explain(reader, query, when)
+    }
+
+    fn explain(
+        &self,
+        reader: &dyn SeriesReader,
+        query: &str,
+        when: When,
+    ) -> Result<Plan, QueryError> {
+        let grid = when.grid(self.options.limits.steps)?;
+        let expr = self.parse(query)?;
+        let account = Account::default();
+        let watch = Watch {
+            stop: &|| None,
+            account: &account,
+        };
+        let span = Span {
+            from_ms: grid.start,
+            to_ms: grid.end(),
+            steps: grid.count as u64,
+        };
+        let evaluator = self.evaluator(reader, query, when, watch);
+        Ok(Plan {
+            steps: span.steps,
+            root: evaluator.explained(&expr, span)?,
+        })
+    }
+
+    fn evaluator<'a>(
+        &'a self,
+        reader: &'a dyn SeriesReader,
+        query: &'a str,
+        when: When,
+        watch: Watch<'a>,
+    ) -> Evaluator<'a> {
+        Evaluator {
+            reader,
+            text: query,
+            options: &self.options,
+            times: when.times(),
+            stop: watch.stop,
+            budget: Budget::new(&self.options.limits, watch.account),
+            annotations: RefCell::default(),
+            buckets: std::cell::Cell::default(),
+        }
+    }
+
     fn run(
         &self,
         reader: &dyn SeriesReader,
@@ -207,16 +279,7 @@ impl Engine {
     ) -> Result<Answer, QueryError> {
         let grid = when.grid(self.options.limits.steps)?;
         let expr = self.parse(query)?;
-        let evaluator = Evaluator {
-            reader,
-            text: query,
-            options: &self.options,
-            times: when.times(),
-            stop: watch.stop,
-            budget: Budget::new(&self.options.limits, watch.account),
-            annotations: RefCell::default(),
-            buckets: std::cell::Cell::default(),
-        };
+        let evaluator = self.evaluator(reader, query, when, watch);
         evaluator.check_stop()?;
         let value = match when {
             When::Instant { time_ms } => instant_value(&evaluator, &expr, time_ms)?,

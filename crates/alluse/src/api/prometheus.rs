@@ -248,7 +248,7 @@ fn cut<T>(list: &mut Vec<T>, limit: usize) -> bool {
 }
 
 /// The engine, looking as far back as the request says (`lookback_delta`).
-fn engine(app: &App, params: &Params) -> Result<Engine, ApiError> {
+pub(super) fn engine(app: &App, params: &Params) -> Result<Engine, ApiError> {
     let Some(lookback_ms) = params.span_ms("lookback_delta")? else {
         return Ok(app.engine.clone());
     };

@@ -45,7 +45,7 @@ fn milliseconds(duration: &Duration, times: QueryTimes) -> Result<i64> {
 
 impl Evaluator<'_> {
     /// A length of time; at least 1 ms.
-    pub(super) fn length_ms(&self, duration: &Duration) -> Result<i64> {
+    pub(crate) fn length_ms(&self, duration: &Duration) -> Result<i64> {
         match milliseconds(duration, self.times)? {
             ms if ms > 0 => Ok(ms),
             _ => bad("duration must be greater than 0"),
@@ -53,12 +53,12 @@ impl Evaluator<'_> {
     }
 
     /// An offset; 0 if there is none.
-    pub(super) fn offset_ms(&self, duration: Option<&Duration>) -> Result<i64> {
+    pub(crate) fn offset_ms(&self, duration: Option<&Duration>) -> Result<i64> {
         duration.map_or(Ok(0), |d| milliseconds(d, self.times))
     }
 
     /// The fixed time of evaluation, if there is one.
-    pub(super) fn at_ms(&self, at: Option<At>) -> Option<i64> {
+    pub(crate) fn at_ms(&self, at: Option<At>) -> Option<i64> {
         at.map(|at| match at {
             At::Time(ms) => ms,
             At::Start => self.times.start,
