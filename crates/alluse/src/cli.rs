@@ -181,7 +181,7 @@ pub(crate) struct ServeArgs {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct AgentArgs {
-    /// Where samples go, such as http://server:9400 or https://mimir.example.org; /api/v1/write is added.
+    /// Where samples go, such as http://server:9400 or <https://mimir.example.org>; /api/v1/write is added.
     #[arg(long, value_name = "URL")]
     pub(crate) to: Option<String>,
     /// Configuration file (TOML). Everything in it is optional.

@@ -588,6 +588,8 @@ impl Core {
         }
         if self.flush_is_due() {
             self.flush()?;
+            // Under a heavy load parts come faster than the merger looks by itself.
+            self.merge_wake.call();
         }
         self.pass_time();
         self.forget()?;

@@ -379,7 +379,17 @@ fn shape(at: &str, theirs: &Value, ours: &Value, wrong: &mut Vec<String>) {
 fn listed(theirs: &Value, ours: &Value, wrong: &mut Vec<String>) {
     let own = |text: &str| {
         let begins = [
-            "alluse", "process_", "door", "scrape_", "up", "le", "quantile",
+            "alluse",
+            "process_",
+            "door",
+            "scrape_",
+            "up",
+            "le",
+            "quantile",
+            "exported_",
+            "outcome",
+            "receiver",
+            "rule_group",
         ];
         begins
             .iter()

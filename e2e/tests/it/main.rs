@@ -7,6 +7,7 @@
 
 mod agent;
 mod api;
+mod archive;
 mod bombs;
 mod cli;
 mod crash;

@@ -18,10 +18,9 @@ async fn says_where_it_listens_and_that_is_loopback_unless_told() {
         (200, "ALL-USE is healthy.\n")
     );
     let ready = server.http.get("/-/ready").await;
-    assert_eq!(
-        (ready.status, ready.text.as_str()),
-        (200, "ALL-USE is ready.\n")
-    );
+    // A host whose disk is nearly full is ready, too, and says so.
+    assert_eq!(ready.status, 200, "{}", ready.text);
+    assert!(ready.text.starts_with("ALL-USE is ready"), "{}", ready.text);
     // Only loopback: the socket is not bound to every address of this host.
     let port: u16 = server
         .program

@@ -239,7 +239,7 @@ mod tests {
         let sum = of("1e21 + -Inf");
         assert_eq!(sum["matching"], Value::Null);
         assert_eq!(sum["lhs"]["val"], "1000000000000000000000");
-        assert_eq!(sum["rhs"]["expr"]["val"], "+Inf");
+        assert_eq!(sum["rhs"]["val"], "-Inf");
         assert_eq!(of("round(vector(1))")["func"]["variadic"], 1);
         assert_eq!(of("label_join(a, \"b\", \",\")")["func"]["variadic"], -1);
     }
