@@ -1,4 +1,4 @@
-//! Virtual time, faulty disks, simulated targets: for tests only.
+//! Virtual time, a store in memory, faulty disks, simulated targets: for tests, also a user's tests of rules.
 
 pub mod clock;
 pub mod conformance;
