@@ -229,13 +229,14 @@ test("an alert is shown, acknowledged and silenced", async () => {
   assert.equal(await page.locator("main img, main a[href^=javascript]").count(), 0);
   await page.getByRole("button", { name: "Acknowledge Slow" }).click();
   await page.locator('tr[data-state="acknowledged"]').waitFor();
-  await page.getByRole("button", { name: "Silence Slow for 2 hours" }).click();
+  await page.getByRole("button", { name: "Silence 2 h: Slow" }).click();
   await page.locator('tr[data-state="silenced"]').waitFor();
-  await page.getByRole("button", { name: "End the silence of Slow" }).click();
+  await page.getByRole("button", { name: "End silence of Slow" }).click();
   await page.locator('tr[data-state="acknowledged"]').waitFor();
 });
 
 test("trust is set and shown", async () => {
+  await page.goto(`${demo.url}/#/tuning`);
   await page.getByRole("radio", { name: /^approve/ }).check();
   await eventually("the server knows", async () => (await get(demo.url, "/api/v1/loop/status")).trust === "approve");
   await page.getByRole("radio", { name: /^autonomous/ }).check();

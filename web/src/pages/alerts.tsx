@@ -159,11 +159,11 @@ function Actions({ alert, state, name, look }: { alert: Alert; state: AlertState
         </button>
       )}
       {state === "silenced" ? (
-        <button type="button" disabled={busy.value} aria-label={`End the silence of ${name}`} onClick={() => void carryOut(() => unsilence(alert))}>
+        <button type="button" disabled={busy.value} aria-label={`End silence of ${name}`} onClick={() => void carryOut(() => unsilence(alert))}>
           End silence
         </button>
       ) : (
-        <button type="button" disabled={busy.value} aria-label={`Silence ${name} for ${SILENCE_HOURS} hours`} onClick={() => void carryOut(() => silence(alert, by, SILENCE_HOURS))}>
+        <button type="button" disabled={busy.value} aria-label={`Silence ${SILENCE_HOURS} h: ${name}`} onClick={() => void carryOut(() => silence(alert, by, SILENCE_HOURS))}>
           Silence {SILENCE_HOURS} h
         </button>
       )}
