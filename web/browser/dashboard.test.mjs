@@ -237,9 +237,9 @@ test("an alert is shown, acknowledged and silenced", async () => {
 
 test("trust is set and shown", async () => {
   await page.goto(`${demo.url}/#/tuning`);
-  await page.getByRole("radio", { name: /^approve/ }).check();
+  await page.getByRole("radio", { name: /^approve/ }).click();
   await eventually("the server knows", async () => (await get(demo.url, "/api/v1/loop/status")).trust === "approve");
-  await page.getByRole("radio", { name: /^autonomous/ }).check();
+  await page.getByRole("radio", { name: /^autonomous/ }).click();
   await eventually("the server knows", async () => (await get(demo.url, "/api/v1/loop/status")).trust === "autonomous");
 });
 
