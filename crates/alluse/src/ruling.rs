@@ -283,6 +283,7 @@ impl Ruling {
             let wait_ms = u64::try_from(next_ms - self.parts.clock.wall_ms()).unwrap_or(0);
             tokio::select! {
                 () = &mut stop => return,
+                // The next group is due, or a reload or a free place makes one due sooner.
                 () = tokio::time::sleep(Duration::from_millis(wait_ms)) => {}
                 () = self.changed.notified() => {}
             }

@@ -18,6 +18,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 pub(crate) use check::checked;
 
 use crate::Failure;
+pub(crate) use crate::api::targets::rfc3339 as date;
 
 /// What can be done with a store on disk.
 #[derive(Debug, Subcommand)]
@@ -129,37 +130,6 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     use std::io::Write as _;
     let mut out = std::io::stdout();
     writeln!(out, "{text}").map_err(|error| Failure::of(&error))
-}
-
-/// A time as people write it, UTC.
-pub(crate) fn date(ms: i64) -> String {
-    let (days, rest) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
-    let (year, month, day) = civil(days);
-    let (s, milli) = (rest / 1_000, rest % 1_000);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{milli:03}Z",
-        s / 3_600,
-        s / 60 % 60,
-        s % 60
-    )
-}
-
-/// Year, month and day of a day since 1970-01-01 (Hinnant's `civil_from_days`).
-fn civil(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, month, day)
 }
 
 #[cfg(test)]

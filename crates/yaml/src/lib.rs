@@ -10,5 +10,5 @@ pub mod table;
 pub mod tree;
 pub mod units;
 
-pub use table::{Note, Notes, Table, Weight, choice};
+pub use table::{Note, Notes, Table, Weight, choice, nearest};
 pub use tree::{Key, Kind, Node, Position, TEXT_BYTES_MAX, YamlError, parse};

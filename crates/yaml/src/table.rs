@@ -353,7 +353,8 @@ pub fn choice<T: Copy>(text: &str, choices: &[(&'static str, T)]) -> Result<T, S
 }
 
 /// The known name closest to a wrong one, if it is close enough to be meant.
-fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let (distance, near) = known.iter().map(|k| (edits(name, k), *k)).min()?;
     (distance <= 1 + name.len() / 4).then_some(near)
 }
@@ -371,4 +372,15 @@ fn edits(a: &str, b: &str) -> usize {
         }
     }
     row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::edits;
+
+    #[test]
+    fn edits_are_counted_as_levenshtein_does() {
+        assert_eq!(edits("kitten", "sitting"), 3);
+        assert_eq!(edits("", "abc"), 3);
+    }
 }

@@ -372,7 +372,7 @@ impl<'t, 'i> Section<'t, 'i> {
             if asked.contains(&name) {
                 continue;
             }
-            let hint = match nearest(name, &asked) {
+            let hint = match yaml::nearest(name, &asked) {
                 Some(near) => format!("; did you mean `{near}`?"),
                 None => String::new(),
             };
@@ -402,37 +402,14 @@ fn expected(what: &str, found: &DeValue<'_>) -> String {
     format!("expected {what}, found {}", found.type_str())
 }
 
-/// The known name closest to a wrong one, if it is close enough to be meant.
-fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    let (distance, near) = known.iter().map(|k| (edits(name, k), *k)).min()?;
-    (distance <= 1 + name.len() / 4).then_some(near)
-}
-
-/// Levenshtein distance in bytes.
-fn edits(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn distance_is_levenshteins() {
-        assert_eq!(edits("kitten", "sitting"), 3);
-        assert_eq!(edits("", "abc"), 3);
-        assert_eq!(nearest("lisen", &["listen", "data"]), Some("listen"));
-        assert_eq!(nearest("zzz", &["listen", "data"]), None);
+    fn a_wrong_name_has_a_nearest_known_one() {
+        assert_eq!(yaml::nearest("lisen", &["listen", "data"]), Some("listen"));
+        assert_eq!(yaml::nearest("zzz", &["listen", "data"]), None);
     }
 
     #[test]
