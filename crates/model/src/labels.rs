@@ -58,6 +58,17 @@ impl Labels {
         Some(Self(Arc::from(bytes)))
     }
 
+    /// As [`Labels::from_bytes`], for bytes that came out of label sets and are canonical for
+    /// that: not looked at again. Others are a bug of the caller, found in development builds.
+    #[must_use]
+    pub fn from_canonical(bytes: &[u8]) -> Self {
+        debug_assert!(
+            Self::from_bytes(bytes).is_some(),
+            "label bytes are canonical"
+        );
+        Self(Arc::from(bytes))
+    }
+
     /// The canonical bytes (see the module's head for the layout).
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

@@ -99,7 +99,7 @@ impl Chunk {
             return None;
         }
         times::decode(&self.times, self.from_ms, self.count, &mut out.times)?;
-        read_values(self.kind, &self.values, self.count, out)
+        read_values(self.kind, &self.values, self.count, out, &mut Vec::new())
     }
 
     /// Memory held, bytes.
@@ -144,14 +144,21 @@ pub(crate) fn compress(columns: &Columns, piece: Range<usize>, effort: Effort) -
     }
 }
 
-/// Appends the values of `count` samples whose times are already in place.
-pub(crate) fn read_values(kind: Kind, bytes: &[u8], count: usize, out: &mut Columns) -> Option<()> {
+/// Appends the values of `count` samples whose times are already in place; `room` is for the
+/// numbers on the way.
+pub(crate) fn read_values(
+    kind: Kind,
+    bytes: &[u8],
+    count: usize,
+    out: &mut Columns,
+    room: &mut Vec<i64>,
+) -> Option<()> {
     match kind {
         Kind::Floats | Kind::Windows => {
             if kind == Kind::Windows {
                 windows::decode_last(bytes, count, &mut out.values)?;
             } else {
-                values::decode(bytes, count, &mut out.values)?;
+                values::decode_with(bytes, count, &mut out.values, room)?;
             }
             if !out.histograms.is_empty() {
                 out.histograms.resize(out.values.len(), None);

@@ -7,15 +7,13 @@
 //! else is decoded and merged as an ordinary read does. Where only roll-ups are left, their points
 //! are all there is, cut or not.
 
-use std::sync::Arc;
-
 use model::{Digest, DigestIter, Labels, ReadError, Run, Selection, Series, Thinned, Windows};
 
 use crate::{
     chunk::Kind,
     columns::Columns,
     part::{DAY_MS, index::BlockEntry, reader::PartError},
-    read::{Walk, read_error},
+    read::{PartCursor, Walk, read_error},
     rollup::Role,
     store::Core,
     summary::Summary,
@@ -111,12 +109,12 @@ impl Iterator for Digests<'_> {
             if let Some(error) = self.walk.lost.pop_front() {
                 return Some(Err(error));
             }
-            let key = match self.walk.next_key() {
-                Ok(Some(key)) => key,
+            let labels = match self.walk.advance() {
+                Ok(Some(labels)) => labels,
                 Ok(None) => return None,
                 Err(error) => return Some(Err(error)),
             };
-            match self.series(&key) {
+            match self.series(labels) {
                 Ok(None) => {}
                 Ok(Some(digest)) => return Some(Ok(digest)),
                 Err(error) => return Some(Err(error)),
@@ -142,24 +140,22 @@ struct Told {
 }
 
 impl Digests<'_> {
-    /// The series of `key`, which is the least one; `None` if it has no samples in the range.
-    fn series(&mut self, key: &[u8]) -> Result<Option<Digest>, ReadError> {
-        let in_memory = self.walk.take_memory(key)?;
-        let told = match self.tell(key, &in_memory) {
+    /// The series at hand; `None` if it has no samples in the range.
+    fn series(&mut self, labels: Labels) -> Result<Option<Digest>, ReadError> {
+        let in_memory = self.walk.take_memory()?;
+        let told = match self.tell(labels.as_bytes(), &in_memory) {
             Ok(told) => told,
             Err(PartError::Io(error)) => return Err(read_error(PartError::Io(error))),
             // An ordinary read knows what to do about damage.
             Err(PartError::Corrupt(_)) => {
-                let series = self.walk.read_with(key, in_memory)?;
+                let series = self.walk.read_with(labels, in_memory)?;
                 return Ok(series.map(|samples| Digest {
                     samples,
                     runs: Vec::new(),
                 }));
             }
         };
-        for cursor in self.walk.parts.iter_mut().filter(|c| c.key() == Some(key)) {
-            cursor.advance()?;
-        }
+        self.walk.leave();
         let Told {
             mut runs,
             mut samples,
@@ -172,7 +168,7 @@ impl Digests<'_> {
         }
         runs.sort_by_key(|run| run.to_ms);
         let samples = Series {
-            labels: self.walk.labels_of(key)?,
+            labels,
             times_ms: columns.times,
             values: columns.values,
             histograms: columns.histograms,
@@ -185,7 +181,7 @@ impl Digests<'_> {
     fn tell(&mut self, key: &[u8], in_memory: &[Columns]) -> Result<Told, PartError> {
         let mut told = Told::default();
         let mut placed = self.placed(key, in_memory)?;
-        let days = self.days(key, &placed)?;
+        let days = self.days(&placed)?;
         for day in days {
             self.tell_of_day(key, &day, &mut placed, &mut told)?;
         }
@@ -218,9 +214,9 @@ impl Digests<'_> {
         block: &BlockEntry,
         into: &mut Columns,
     ) -> Result<(), PartError> {
-        let part = Arc::clone(&self.walk.parts[cursor].part);
         let core = self.walk.core;
-        core.read_block(&part, block, &mut self.walk.shared, into)
+        let PartCursor { part, shared, .. } = &mut self.walk.parts[cursor];
+        core.read_block(part, &block.view(), shared, into)
     }
 
     fn in_range(&self, from_ms: i64, to_ms: i64) -> bool {
@@ -241,7 +237,7 @@ impl Digests<'_> {
         let selection = &self.walk.selection;
         let mut placed = Vec::new();
         for (cursor, of_part) in self.walk.parts.iter().enumerate() {
-            if of_part.role != Role::Raw || of_part.key() != Some(key) {
+            if of_part.role != Role::Raw || !of_part.is_here {
                 continue;
             }
             let hidden = of_part.veil.hidden(key);
@@ -278,10 +274,10 @@ impl Digests<'_> {
     }
 
     /// Days for which there are roll-ups that may be used.
-    fn days(&self, key: &[u8], placed: &[Placed]) -> Result<Vec<Day>, PartError> {
+    fn days(&self, placed: &[Placed]) -> Result<Vec<Day>, PartError> {
         let mut days: Vec<Day> = Vec::new();
         for (cursor, rollup) in self.walk.parts.iter().enumerate() {
-            if rollup.role == Role::Raw || rollup.key() != Some(key) {
+            if rollup.role == Role::Raw || !rollup.is_here {
                 continue;
             }
             let footer = &rollup.part.footer;
@@ -388,25 +384,29 @@ impl Digests<'_> {
         remains: bool,
         told: &mut Told,
     ) -> Result<Vec<Run>, PartError> {
-        let rollup = &self.walk.parts[cursor];
-        let (part, is_finest) = (Arc::clone(&rollup.part), rollup.role == Role::Remains);
+        let rollup = &mut self.walk.parts[cursor];
+        let is_finest = rollup.role == Role::Remains;
         let blocks = rollup
             .blocks_in((i64::MIN, i64::MAX))
             .map_err(|error| PartError::Corrupt(error.to_string()))?;
         let mut points = Vec::new();
         for block in blocks {
             match block.kind {
-                Kind::Windows => part.read_points(&block, &mut self.walk.shared, &mut points)?,
+                Kind::Windows => {
+                    let PartCursor { part, shared, .. } = &mut *rollup;
+                    part.read_points(&block, shared, &mut points)?;
+                }
                 Kind::Histograms | Kind::Floats if remains && is_finest => {
                     let mut columns = Columns::default();
-                    part.read_block(&block, &mut self.walk.shared, &mut columns)?;
-                    self.walk.parts[cursor].veil.cut(key, &mut columns);
+                    let PartCursor { part, shared, .. } = &mut *rollup;
+                    part.read_block(&block, shared, &mut columns)?;
+                    rollup.veil.cut(key, &mut columns);
                     told.samples.push(columns);
                 }
                 Kind::Histograms | Kind::Floats => {}
             }
         }
-        let hidden = self.walk.parts[cursor].veil.hidden(key);
+        let hidden = rollup.veil.hidden(key);
         points.retain(|point| {
             point.count > 0 && !hidden.iter().any(|h| meet(*h, (point.to_ms, point.to_ms)))
         });

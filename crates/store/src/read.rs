@@ -10,6 +10,7 @@
 //! may be incomplete, and says so, but is not wrong.
 
 use std::{
+    cmp::Ordering,
     collections::{BTreeSet, VecDeque},
     sync::{Arc, PoisonError},
 };
@@ -18,12 +19,14 @@ use model::{LabelQuery, Labels, Matcher, ReadError, Selection, Series, SeriesIte
 use roaring::RoaringBitmap;
 
 use crate::{
+    chunk::Kind,
     columns::Columns,
+    head::{Frozen, SeriesData},
     labels_index::{Postings, resolve},
     part::{
         self,
-        index::{BlockEntry, Index},
-        reader::{Part, PartError, SharedTimes},
+        index::{BlockEntry, BlockView, Index},
+        reader::{Numbers, Part, PartError, SharedTimes},
     },
     registry::Registry,
     rollup::Role,
@@ -34,15 +37,9 @@ use crate::{
 
 /// A series in memory.
 #[derive(Debug)]
-pub(crate) struct InMemory {
-    pub(crate) labels: Labels,
+struct InMemory {
+    labels: Labels,
     id: u32,
-}
-
-impl InMemory {
-    fn is(&self, key: &[u8]) -> bool {
-        self.labels.as_bytes() == key
-    }
 }
 
 /// Series from which on ranking all label pairs pays before sorting.
@@ -55,27 +52,27 @@ pub(crate) struct PartCursor {
     /// Whether it has samples, or what of a roll-up.
     pub(crate) role: Role,
     index: Arc<Index>,
+    /// What the registry calls its series, as far as that is known.
+    numbers: Arc<Numbers>,
     found: Vec<u32>,
     at: usize,
-    /// Label bytes of the series at `at`.
+    /// Label bytes of the series at `at`, if `has_key`.
     key: Vec<u8>,
+    has_key: bool,
+    /// Whether the series at `at` is the one at hand.
+    pub(crate) is_here: bool,
     pub(crate) veil: Veil,
+    pub(crate) shared: SharedTimes,
 }
 
-/// What a part has of a series.
-#[derive(Debug, Default)]
-struct Run {
-    columns: Columns,
-    /// Blocks that do not check.
-    lost: Vec<Lost>,
-}
-
-/// A block that cannot be served.
-#[derive(Debug)]
-struct Lost {
-    place: String,
-    from_ms: i64,
-    to_ms: i64,
+/// What is known of the newest sample of a series without a look at others.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Newest {
+    Sample(i64, f64),
+    /// There is no sample in the range.
+    Nothing,
+    /// Samples have to be read.
+    Unsure,
 }
 
 impl PartCursor {
@@ -84,10 +81,12 @@ impl PartCursor {
         role: Role,
         matchers: &[Matcher],
         veil: Veil,
+        evictions: u64,
     ) -> Result<Self, ReadError> {
         let index = part.index().map_err(read_error)?;
         let found = resolve(&*index, matchers);
-        let mut cursor = Self {
+        Ok(Self {
+            numbers: part.numbers(index.series_count(), evictions),
             veil,
             part: Arc::clone(part),
             role,
@@ -95,19 +94,35 @@ impl PartCursor {
             found,
             at: 0,
             key: Vec::new(),
-        };
-        cursor.load_key()?;
-        Ok(cursor)
+            has_key: false,
+            is_here: false,
+            shared: SharedTimes::default(),
+        })
     }
 
-    fn load_key(&mut self) -> Result<(), ReadError> {
-        match self.found.get(self.at) {
-            Some(series) => self
-                .index
-                .key(*series, &mut self.key)
-                .ok_or_else(|| self.corrupt()),
-            None => Ok(()),
+    fn series(&self) -> Option<u32> {
+        self.found.get(self.at).copied()
+    }
+
+    /// What the registry calls the series at hand, if that is known.
+    fn number(&self) -> Option<u32> {
+        self.numbers.of(self.series()?)
+    }
+
+    /// Label bytes of the series at hand; `None` behind the last.
+    fn key(&mut self) -> Result<Option<&[u8]>, ReadError> {
+        let Some(series) = self.series() else {
+            return Ok(None);
+        };
+        if !self.has_key {
+            if self.index.key(series, &mut self.key).is_none() {
+                // Nor would the next look see more.
+                self.at = self.found.len();
+                return Err(self.corrupt());
+            }
+            self.has_key = true;
         }
+        Ok(Some(&self.key))
     }
 
     fn corrupt(&self) -> ReadError {
@@ -116,59 +131,101 @@ impl PartCursor {
         }
     }
 
-    pub(crate) fn key(&self) -> Option<&[u8]> {
-        (self.at < self.found.len()).then_some(&self.key)
-    }
-
-    pub(crate) fn advance(&mut self) -> Result<(), ReadError> {
+    pub(crate) fn advance(&mut self) {
         self.at += 1;
-        self.load_key()
+        (self.has_key, self.is_here) = (false, false);
     }
 
     /// Goes on to the first series from `key` on.
     fn skip_to(&mut self, key: &[u8]) -> Result<(), ReadError> {
-        while self.key().is_some_and(|own| own < key) {
-            self.advance()?;
+        while self.key()?.is_some_and(|own| own < key) {
+            self.advance();
         }
         Ok(())
     }
 
     /// The blocks of this series that touch the range.
     pub(crate) fn blocks_in(&self, range: (i64, i64)) -> Result<Vec<BlockEntry>, ReadError> {
-        let mut blocks = self
-            .index
-            .blocks(self.found[self.at])
-            .ok_or_else(|| self.corrupt())?;
-        blocks.retain(|b| b.from_ms <= range.1 && b.to_ms >= range.0);
-        Ok(blocks)
+        self.index
+            .blocks_in(self.found[self.at], range)
+            .ok_or_else(|| self.corrupt())
     }
 
-    /// The samples of this series in those blocks that are not deleted.
-    fn read(
-        &self,
-        core: &Core,
-        range: (i64, i64),
-        shared: &mut SharedTimes,
-    ) -> Result<Run, ReadError> {
-        let blocks = self.blocks_in(range)?;
-        let mut run = Run {
-            columns: Columns::with_capacity(blocks.iter().map(|b| b.count).sum()),
-            lost: Vec::new(),
-        };
-        for block in blocks {
-            let place = match core.read_block(&self.part, &block, shared, &mut run.columns) {
-                Ok(()) => continue,
-                Err(PartError::Corrupt(place)) => place,
-                Err(error) => return Err(read_error(error)),
-            };
-            run.lost.push(Lost {
-                place,
-                from_ms: block.from_ms,
-                to_ms: block.to_ms,
-            });
+    /// The newest sample of this series in the range, as a header tells it.
+    fn newest(&self, key: &[u8], range: (i64, i64)) -> Result<Newest, ReadError> {
+        let mut last: Option<BlockView<'_>> = None;
+        let blocks = self.index.each_block(self.found[self.at]);
+        for block in blocks.ok_or_else(|| self.corrupt())? {
+            let block = block.ok_or_else(|| self.corrupt())?;
+            if block.from_ms > range.1 {
+                break;
+            }
+            last = Some(block).filter(|b| b.to_ms >= range.0).or(last);
         }
-        self.veil.cut(&self.key, &mut run.columns);
-        Ok(run)
+        let Some(block) = last else {
+            return Ok(Newest::Nothing);
+        };
+        if block.to_ms > range.1 || block.kind != Kind::Floats || !self.veil.hidden(key).is_empty()
+        {
+            return Ok(Newest::Unsure);
+        }
+        let summary = block.summary().ok_or_else(|| self.corrupt())?;
+        // Staleness markers, which may be the newest, are not in the summary.
+        Ok(if summary.count == block.count as u64 {
+            Newest::Sample(block.to_ms, summary.last)
+        } else {
+            Newest::Unsure
+        })
+    }
+
+    /// Adds the samples of this series that are not deleted, in blocks that touch the range, to
+    /// what older parts have of it: behind them if they come behind, else as a run of their own,
+    /// with room for `usual` samples. Blocks that do not check go to `lost`, and what they may
+    /// have overwritten goes.
+    fn read(
+        &mut self,
+        core: &Core,
+        (key, usual): (&[u8], usize),
+        range: (i64, i64),
+        runs: &mut Vec<Columns>,
+        lost: &mut VecDeque<ReadError>,
+    ) -> Result<(), ReadError> {
+        let index = Arc::clone(&self.index);
+        let mut is_begun = false;
+        for block in index
+            .each_block(self.found[self.at])
+            .ok_or_else(|| self.corrupt())?
+        {
+            let block = block.ok_or_else(|| self.corrupt())?;
+            if block.from_ms > range.1 {
+                break;
+            }
+            if block.to_ms < range.0 {
+                continue;
+            }
+            let follows = |run: &Columns| run.times.last().is_none_or(|t| *t < block.from_ms);
+            let goes_on = is_begun || self.veil.is_empty() && runs.last().is_some_and(follows);
+            if !goes_on {
+                runs.push(Columns::with_capacity(block.count.max(usual)));
+            }
+            is_begun = true;
+            let run = runs.last_mut().expect("one was begun");
+            match core.read_block(&self.part, &block, &mut self.shared, run) {
+                Ok(()) => {}
+                Err(PartError::Corrupt(place)) => {
+                    for older in runs.iter_mut() {
+                        older.cut(block.from_ms, block.to_ms);
+                    }
+                    lost.push_back(ReadError::Corrupt { place });
+                }
+                Err(error) => return Err(read_error(error)),
+            }
+        }
+        if is_begun && !self.veil.is_empty() {
+            let run = runs.last_mut().expect("one was begun");
+            self.veil.cut(key, run);
+        }
+        Ok(())
     }
 }
 
@@ -194,17 +251,20 @@ pub(crate) struct Walk<'a> {
     front: Option<InMemory>,
     /// The registry's evictions when they were found.
     evictions: u64,
-    /// Label bytes of the series at hand, or right behind it: where to find the rest from, should
-    /// numbers be given back. `None` before the first.
-    start: Option<Vec<u8>>,
+    /// The series at hand: from where on to find the rest, should numbers be given back. `None`
+    /// before the first.
+    at: Option<Labels>,
+    /// Whether the series at the front is the one at hand.
+    is_front: bool,
     pub(crate) parts: Vec<PartCursor>,
-    pub(crate) shared: SharedTimes,
     /// What could not be read and was not yet said.
     pub(crate) lost: VecDeque<ReadError>,
     /// Whether the newest sample of a series is enough.
     only_newest: bool,
-    /// Labels of the series at hand, where memory knows them.
-    labels: Option<Labels>,
+    /// Room for label bytes.
+    room: Vec<u8>,
+    /// Samples read of the series before: series of a selection are alike.
+    usual: usize,
 }
 
 /// Blocks remembered as bad; more are found anew at each read.
@@ -215,7 +275,7 @@ impl Core {
     pub(crate) fn read_block(
         &self,
         part: &Part,
-        block: &BlockEntry,
+        block: &BlockView<'_>,
         shared: &mut SharedTimes,
         columns: &mut Columns,
     ) -> Result<(), PartError> {
@@ -224,7 +284,7 @@ impl Core {
             return Err(PartError::Corrupt(place.clone()));
         }
         let before = columns.len();
-        let read = part.read_block(block, shared, columns);
+        let read = part.read_view(block, shared, columns);
         if let Err(PartError::Corrupt(place)) = &read {
             columns.truncate(before);
             let mut quarantined = lock(&self.quarantined);
@@ -431,12 +491,13 @@ impl<'a> Walk<'a> {
             memory: Vec::new(),
             front: None,
             evictions: 0,
-            start: None,
+            at: None,
+            is_front: false,
             parts: Vec::new(),
-            shared: SharedTimes::default(),
             lost: VecDeque::new(),
             only_newest: false,
-            labels: None,
+            room: Vec::new(),
+            usual: 0,
         };
         walk.resolve(None)?;
         Ok(walk)
@@ -465,7 +526,7 @@ impl<'a> Walk<'a> {
             let (mut parts, mut lost) = (Vec::new(), Vec::new());
             for (part, role) in touched {
                 let veil = view.tombstones.over(&part.footer);
-                match PartCursor::new(&part, role, matchers, veil) {
+                match PartCursor::new(&part, role, matchers, veil, registry.evictions) {
                     Ok(cursor) => parts.push(cursor),
                     Err(error @ ReadError::Corrupt { .. }) => lost.push(error),
                     Err(error) => return Err(error),
@@ -488,89 +549,175 @@ impl<'a> Walk<'a> {
     }
 
     /// Brings the next series of memory to the front. If numbers were given back meanwhile, they
-    /// are found again.
-    fn bring_front(&mut self) -> Result<(), ReadError> {
+    /// are found again: from the series at hand on, or from what is past it.
+    fn bring_front(&mut self, is_past: bool) -> Result<(), ReadError> {
         while self.front.is_none()
             && let Some(id) = self.memory.last().copied()
         {
             let core = self.core;
             let registry = core.registry.read().unwrap_or_else(PoisonError::into_inner);
             if registry.evictions == self.evictions {
-                let labels = registry.labels(id).expect("no number was given back");
+                let labels = registry.labels_with(id, &mut self.room);
+                let labels = labels.expect("no number was given back");
                 self.front = Some(InMemory { labels, id });
                 self.memory.pop();
                 continue;
             }
             drop(registry);
-            let start = self.start.clone();
+            // With a byte more: what comes right after it in the order of bytes.
+            let past: &[u8] = if is_past { &[0] } else { &[] };
+            let start = self.at.as_ref().map(|at| [at.as_bytes(), past].concat());
             self.resolve(start.as_deref())?;
         }
         Ok(())
     }
 
-    /// The least label bytes still to come.
-    pub(crate) fn next_key(&mut self) -> Result<Option<Vec<u8>>, ReadError> {
-        if let Some(start) = &mut self.start {
-            // What comes right after the last series, in the order of bytes.
-            start.push(0);
+    /// Goes on to the series with the least label bytes still to come.
+    pub(crate) fn advance(&mut self) -> Result<Option<Labels>, ReadError> {
+        self.bring_front(true)?;
+        // Whether a part has the series at the front is mostly known by its number.
+        let mut least: Option<usize> = None;
+        for i in 0..self.parts.len() {
+            let (before, rest) = self.parts.split_at_mut(i);
+            let cursor = &mut rest[0];
+            let front = self.front.as_ref();
+            cursor.is_here = front.is_some_and(|front| cursor.number() == Some(front.id));
+            if cursor.is_here {
+                continue;
+            }
+            let series = cursor.series();
+            let Some(key) = cursor.key()? else { continue };
+            let order = front.map_or(Ordering::Less, |front| key.cmp(front.labels.as_bytes()));
+            if order.is_lt() {
+                let best = least.map(|l| before[l].key.as_slice());
+                if best.is_none_or(|best| key < best) {
+                    least = Some(i);
+                }
+            }
+            if order.is_eq() {
+                cursor.is_here = true;
+                if let (Some(front), Some(series)) = (front, series) {
+                    cursor.numbers.note(series, front.id);
+                }
+            }
         }
-        self.bring_front()?;
-        let memory = self.front.as_ref().map(|m| m.labels.as_bytes());
-        let parts = self.parts.iter().filter_map(PartCursor::key).min();
-        let key = match (memory, parts) {
-            (Some(a), Some(b)) => Some(a.min(b).to_vec()),
-            (a, b) => a.or(b).map(<[u8]>::to_vec),
+        self.is_front = least.is_none() && self.front.is_some();
+        self.at = match (least, &self.front) {
+            (Some(least), _) => Some(self.pick(least)?),
+            (None, Some(front)) => Some(front.labels.clone()),
+            (None, None) => return Ok(None),
         };
-        if key.is_some() {
-            self.start.clone_from(&key);
-        }
-        Ok(key)
+        Ok(self.at.clone())
     }
 
-    /// Labels of the series of `key`.
-    pub(crate) fn labels_of(&mut self, key: &[u8]) -> Result<Labels, ReadError> {
-        let known = self.labels.take().filter(|l| l.as_bytes() == key);
-        let labels = known.or_else(|| Labels::from_bytes(key));
-        labels.ok_or_else(|| ReadError::Corrupt {
-            place: "labels in a part".into(),
+    /// The series of a cursor is the one at hand, whoever else has it.
+    fn pick(&mut self, least: usize) -> Result<Labels, ReadError> {
+        let key = std::mem::take(&mut self.parts[least].key);
+        for cursor in &mut self.parts {
+            cursor.is_here = cursor.has_key && cursor.key == key;
+        }
+        let labels = Labels::from_bytes(&key);
+        let cursor = &mut self.parts[least];
+        (cursor.key, cursor.is_here) = (key, true);
+        labels.ok_or_else(|| {
+            self.leave();
+            ReadError::Corrupt {
+                place: "labels in a part".into(),
+            }
         })
     }
 
-    /// The newest sample of the series of `key`, if memory has it and nothing can be newer.
-    fn newest(&mut self, key: &[u8]) -> Result<Option<Series>, ReadError> {
-        let Some(found) = self.front.as_ref().filter(|m| m.is(key)) else {
-            return Ok(None);
-        };
-        let id = found.id;
-        let reading = self.core.head.ask(id, |data| data?.newest());
-        let reading = reading.filter(|r| r.generation == self.view.generation);
-        let Some((time_ms, value)) = reading.and_then(|r| r.answer) else {
-            return Ok(None);
-        };
-        let (from, to) = (self.selection.from_ms, self.selection.to_ms);
-        let mut frozen = self
-            .view
-            .frozen
-            .iter()
-            .filter_map(|f| f.series(id)?.span_ms());
-        let mut parts = self.parts.iter().filter(|c| c.key() == Some(key));
-        if !(from..=to).contains(&time_ms)
-            || frozen.any(|(_, last)| last > time_ms)
-            || parts.any(|c| c.part.footer.to_ms > time_ms)
-        {
-            return Ok(None);
+    /// Finds everything from the series at hand on again.
+    fn resolve_here(&mut self) -> Result<(), ReadError> {
+        let at = self.at.clone();
+        let key = at.as_ref().map(Labels::as_bytes);
+        self.resolve(key)?;
+        self.bring_front(false)?;
+        let key = self.at.as_ref().map(Labels::as_bytes);
+        let front = self.front.as_ref().map(|front| front.labels.as_bytes());
+        self.is_front = front == key;
+        for cursor in &mut self.parts {
+            cursor.is_here = cursor.key()? == key;
         }
-        let labels = self.front.take().map(|found| found.labels);
-        for cursor in self.parts.iter_mut().filter(|c| c.key() == Some(key)) {
-            cursor.advance()?;
+        Ok(())
+    }
+
+    /// The newest sample of the series at hand, as far as memory and headers tell it.
+    fn newest(&self, key: &[u8]) -> Newest {
+        let range = (self.selection.from_ms, self.selection.to_ms);
+        let memory = if self.is_front {
+            self.newest_in_memory(range)
+        } else {
+            Newest::Nothing
+        };
+        let known_ms = match memory {
+            Newest::Unsure => return Newest::Unsure,
+            Newest::Sample(time_ms, _) => time_ms,
+            Newest::Nothing => i64::MIN,
+        };
+        // At the same time a later part wins over those before it, and memory over all.
+        let (mut best, mut best_ms) = (memory, known_ms);
+        for cursor in self.parts.iter().filter(|c| c.is_here) {
+            if cursor.part.footer.to_ms <= known_ms {
+                continue;
+            }
+            if cursor.role != Role::Raw {
+                return Newest::Unsure;
+            }
+            match cursor.newest(key, range) {
+                Ok(Newest::Sample(time_ms, value)) if time_ms > known_ms && time_ms >= best_ms => {
+                    (best, best_ms) = (Newest::Sample(time_ms, value), time_ms);
+                }
+                Ok(Newest::Sample(..) | Newest::Nothing) => {}
+                // An ordinary read says what is wrong.
+                Ok(Newest::Unsure) | Err(_) => return Newest::Unsure,
+            }
         }
-        Ok(labels.map(|labels| Series {
+        best
+    }
+
+    fn newest_in_memory(&self, range: (i64, i64)) -> Newest {
+        let Some(front) = &self.front else {
+            return Newest::Nothing;
+        };
+        let frozen = |f: &Arc<Frozen>| f.series(front.id).is_some();
+        if self.view.frozen.iter().any(frozen) {
+            return Newest::Unsure;
+        }
+        let newest = |data: Option<&SeriesData>| match data.map(SeriesData::newest) {
+            None => Newest::Nothing,
+            Some(None) => Newest::Unsure,
+            Some(Some((time, _))) if time > range.1 => Newest::Unsure,
+            Some(Some((time, _))) if time < range.0 => Newest::Nothing,
+            Some(Some((time, value))) => Newest::Sample(time, value),
+        };
+        match self.core.head.ask(front.id, newest) {
+            None => Newest::Nothing,
+            Some(reading) if reading.generation == self.view.generation => reading.answer,
+            Some(_) => Newest::Unsure,
+        }
+    }
+
+    /// A series of one sample, which is the series at hand; goes on.
+    fn single(&mut self, labels: Labels, (time_ms, value): (i64, f64)) -> Series {
+        self.leave();
+        Series {
             labels,
             times_ms: vec![time_ms],
             values: vec![value],
             histograms: Vec::new(),
             starts_ms: Vec::new(),
-        }))
+        }
+    }
+
+    /// Goes behind the series at hand.
+    pub(crate) fn leave(&mut self) {
+        if self.is_front {
+            (self.front, self.is_front) = (None, false);
+        }
+        for cursor in self.parts.iter_mut().filter(|c| c.is_here) {
+            cursor.advance();
+        }
     }
 
     /// Appends what memory has of a series; `false` if the view is outdated.
@@ -589,75 +736,66 @@ impl<'a> Walk<'a> {
         reading.is_none_or(|r| r.generation == self.view.generation)
     }
 
-    /// The series of `key`, which is the least one; `None` if it has no samples in the range.
-    fn read(&mut self, key: &[u8]) -> Result<Option<Series>, ReadError> {
-        if self.only_newest
-            && let Some(series) = self.newest(key)?
-        {
-            return Ok(Some(series));
+    /// The series at hand; `None` if it has no samples in the range.
+    fn read(&mut self, labels: Labels) -> Result<Option<Series>, ReadError> {
+        if self.only_newest {
+            match self.newest(labels.as_bytes()) {
+                Newest::Sample(time_ms, value) => {
+                    return Ok(Some(self.single(labels, (time_ms, value))));
+                }
+                Newest::Nothing => {
+                    self.leave();
+                    return Ok(None);
+                }
+                Newest::Unsure => {}
+            }
         }
-        let in_memory = self.take_memory(key)?;
-        self.read_with(key, in_memory)
+        let in_memory = self.take_memory()?;
+        self.read_with(labels, in_memory)
     }
 
-    /// What memory has of the series of `key`, which is the least one, in the order written.
-    pub(crate) fn take_memory(&mut self, key: &[u8]) -> Result<Vec<Columns>, ReadError> {
-        let mut memory = self.front.take_if(|m| m.is(key));
+    /// What memory has of the series at hand, in the order written.
+    pub(crate) fn take_memory(&mut self) -> Result<Vec<Columns>, ReadError> {
         let mut in_memory = Vec::new();
-        while let Some(found) = &memory
+        while self.is_front
+            && let Some(found) = &self.front
             && !self.memory_runs(found.id, &mut in_memory)
         {
             // Samples moved on: find everything from here on again.
             in_memory.clear();
-            self.resolve(Some(key))?;
-            self.bring_front()?;
-            memory = self.front.take_if(|m| m.is(key));
+            self.resolve_here()?;
         }
-        self.labels = memory.map(|found| found.labels);
         Ok(in_memory)
     }
 
-    /// The series of `key`, of which memory has this.
+    /// The series at hand, of which memory has this; goes on.
     pub(crate) fn read_with(
         &mut self,
-        key: &[u8],
+        labels: Labels,
         mut in_memory: Vec<Columns>,
     ) -> Result<Option<Series>, ReadError> {
         let range = (self.selection.from_ms, self.selection.to_ms);
         let mut runs: Vec<Columns> = Vec::new();
         let mut failed = None;
-        for cursor in self.parts.iter_mut().filter(|c| c.key() == Some(key)) {
-            if cursor.role == Role::Shortcut {
-                cursor.advance()?;
-                continue;
-            }
-            match cursor.read(self.core, range, &mut self.shared) {
-                Ok(run) => {
-                    for lost in run.lost {
-                        // What it may have overwritten is no answer.
-                        for older in &mut runs {
-                            older.cut(lost.from_ms, lost.to_ms);
-                        }
-                        let place = lost.place;
-                        self.lost.push_back(ReadError::Corrupt { place });
-                    }
-                    runs.push(run.columns);
-                }
-                Err(error) => failed = Some(error),
-            }
-            cursor.advance()?;
+        let raw = |c: &&mut PartCursor| c.is_here && c.role != Role::Shortcut;
+        for cursor in self.parts.iter_mut().filter(raw) {
+            let of = (labels.as_bytes(), self.usual);
+            let read = cursor.read(self.core, of, range, &mut runs, &mut self.lost);
+            failed = read.err().or(failed);
         }
+        self.leave();
         if let Some(error) = failed {
             return Err(error);
         }
         runs.append(&mut in_memory);
         let mut columns = Columns::merge(runs);
+        self.usual = columns.len();
         columns.clip(range.0, range.1);
         if columns.is_empty() {
             return Ok(None);
         }
         Ok(Some(Series {
-            labels: self.labels_of(key)?,
+            labels,
             times_ms: columns.times,
             values: columns.values,
             histograms: columns.histograms,
@@ -674,12 +812,12 @@ impl Iterator for Walk<'_> {
             if let Some(error) = self.lost.pop_front() {
                 return Some(Err(error));
             }
-            let key = match self.next_key() {
-                Ok(Some(key)) => key,
+            let labels = match self.advance() {
+                Ok(Some(labels)) => labels,
                 Ok(None) => return None,
                 Err(error) => return Some(Err(error)),
             };
-            match self.read(&key) {
+            match self.read(labels) {
                 Ok(None) => {}
                 Ok(Some(series)) => return Some(Ok(series)),
                 Err(error) => return Some(Err(error)),

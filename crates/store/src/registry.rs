@@ -275,14 +275,17 @@ impl Registry {
 
     /// The labels of a series that is in use.
     pub(crate) fn labels(&self, id: u32) -> Option<Labels> {
+        self.labels_with(id, &mut Vec::new())
+    }
+
+    /// The same, with `room` for label bytes, whatever it holds.
+    pub(crate) fn labels_with(&self, id: u32, room: &mut Vec<u8>) -> Option<Labels> {
         let pairs = self.pairs_of(id);
-        let mut bytes = Vec::with_capacity(pairs.len() * 24);
+        room.clear();
         for pair in pairs {
-            bytes.extend_from_slice(self.pairs.bytes(*pair));
+            room.extend_from_slice(self.pairs.bytes(*pair));
         }
-        (!pairs.is_empty())
-            .then(|| Labels::from_bytes(&bytes))
-            .flatten()
+        (!pairs.is_empty()).then(|| Labels::from_canonical(room))
     }
 
     /// Sorts numbers in use by label bytes.

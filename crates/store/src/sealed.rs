@@ -67,7 +67,7 @@ fn read_run(reader: &mut Reader<'_>, from_ms: i64, to_ms: i64, out: &mut Columns
         return Some(());
     }
     times::decode(time_bytes, first_ms, count, &mut out.times)?;
-    read_values(Kind::Floats, value_bytes, count, out)
+    read_values(Kind::Floats, value_bytes, count, out, &mut Vec::new())
 }
 
 #[cfg(test)]

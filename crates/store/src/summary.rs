@@ -139,6 +139,15 @@ impl Summary {
         })
     }
 
+    /// Passes over what [`Summary::encode`] wrote.
+    pub(crate) fn skip(reader: &mut Reader<'_>) -> Option<()> {
+        let flags = reader.u8()?;
+        let min_and_max = 2 - (flags & 1) - (flags >> 1 & 1);
+        let resets = (flags >> 2 & 1) * 2;
+        let count = flags >> 3 & 1;
+        (0..3 + min_and_max + resets + count).try_for_each(|_| reader.skip())
+    }
+
     /// Both runs as one; `later` comes after this one.
     pub(crate) fn join(&mut self, later: &Self) {
         if later.count == 0 {
@@ -209,6 +218,9 @@ mod tests {
             let summary = Summary::of(values);
             let mut bytes = Vec::new();
             summary.encode(&mut bytes, values.len());
+            let mut reader = Reader::new(&bytes);
+            Summary::skip(&mut reader).unwrap();
+            assert!(reader.is_empty());
             let back = Summary::decode(&mut Reader::new(&bytes), values.len()).unwrap();
             assert_eq!(format!("{back:?}"), format!("{summary:?}"));
         }

@@ -232,7 +232,7 @@ impl Count {
 
 /// Bytes of a block's columns; of shared times only the first time they are seen.
 fn bytes_of(block: &BlockEntry, seen: &mut HashSet<u64>) -> u64 {
-    let times = match block.times.stored_at() {
+    let times = match block.position().1 {
         Some(at) if !seen.insert(at) => 0,
         _ => block.times.bytes(),
     };

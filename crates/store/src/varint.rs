@@ -82,6 +82,22 @@ impl<'a> Reader<'a> {
         None
     }
 
+    /// Passes over an integer or a float.
+    #[inline]
+    pub(crate) fn skip(&mut self) -> Option<()> {
+        const ENDS: u64 = 0x8080_8080_8080_8080;
+        let ends = self
+            .rest
+            .first_chunk::<8>()
+            .map_or(0, |word| !u64::from_le_bytes(*word) & ENDS);
+        let length = match ends {
+            0 => 1 + self.rest.iter().take(10).position(|b| *b < 0x80)?,
+            ends => 1 + ends.trailing_zeros() as usize / 8,
+        };
+        self.rest = &self.rest[length..];
+        Some(())
+    }
+
     pub(crate) fn u32(&mut self) -> Option<u32> {
         u32::try_from(self.u64()?).ok()
     }

@@ -287,6 +287,16 @@ impl Effort {
 
 /// Appends `count` values; `None` if the bytes are not a column of that length.
 pub(crate) fn decode(bytes: &[u8], count: usize, values: &mut Vec<f64>) -> Option<()> {
+    decode_with(bytes, count, values, &mut Vec::new())
+}
+
+/// As [`decode`], with `room` for the numbers on the way, whatever it holds.
+pub(crate) fn decode_with(
+    bytes: &[u8],
+    count: usize,
+    values: &mut Vec<f64>,
+    room: &mut Vec<i64>,
+) -> Option<()> {
     if count == 0 {
         return Some(());
     }
@@ -301,10 +311,10 @@ pub(crate) fn decode(bytes: &[u8], count: usize, values: &mut Vec<f64>) -> Optio
     match tag & !EXCEPTIONS {
         CONSTANT => values.resize(start + count, reader.f64()?),
         RUNS => take_runs(reader, count, values)?,
-        DECIMAL_PACKED => take_decimals(reader, count, values, |reader, units| {
+        DECIMAL_PACKED => take_decimals(reader, count, values, room, |reader, units| {
             unpack(reader.rest(), units)
         })?,
-        DECIMAL_DELTAS => take_decimals(reader, count, values, take_deltas)?,
+        DECIMAL_DELTAS => take_decimals(reader, count, values, room, take_deltas)?,
         FLOAT_PACKED => {
             values.resize(start + count, 0.0);
             unpack(reader.rest(), &mut values[start..])?;
@@ -344,18 +354,21 @@ fn take_decimals(
     mut reader: Reader<'_>,
     count: usize,
     values: &mut Vec<f64>,
+    units: &mut Vec<i64>,
     units_from: impl FnOnce(Reader<'_>, &mut [i64]) -> Option<()>,
 ) -> Option<()> {
     let power = *POWERS.get(usize::from(reader.u8()?))?;
     let base = reader.i64()?;
     let unit = reader.u64()? as i64;
-    let mut units = vec![0i64; count];
-    units_from(reader, &mut units)?;
-    values.extend(
-        units
-            .iter()
-            .map(|u| base.wrapping_add(u.wrapping_mul(unit)) as f64 / power),
-    );
+    units.clear();
+    units.resize(count, 0);
+    units_from(reader, units)?;
+    let whole = |u: &i64| base.wrapping_add(u.wrapping_mul(unit)) as f64;
+    if power == 1.0 {
+        values.extend(units.iter().map(whole));
+    } else {
+        values.extend(units.iter().map(|u| whole(u) / power));
+    }
     Some(())
 }
 

@@ -61,6 +61,133 @@ impl EntryState {
 const HISTOGRAMS: u8 = 1;
 const WINDOWS: u8 = 2;
 
+/// Where a column is, without a copy.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum PlaceView<'a> {
+    Inline(&'a [u8]),
+    Stored { at: u64, bytes: usize },
+}
+
+/// A block as it stands in the index: what a reader needs of it, without an allocation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BlockView<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) count: usize,
+    pub(crate) from_ms: i64,
+    pub(crate) to_ms: i64,
+    pub(crate) times: PlaceView<'a>,
+    pub(crate) values: PlaceView<'a>,
+    /// The coded summary, and whatever follows; of an entry taken apart nothing is here.
+    header: &'a [u8],
+}
+
+/// The blocks of a series, in order of time; a `None` among them is one that cannot be read.
+pub(crate) struct Blocks<'a> {
+    entries: Reader<'a>,
+    state: EntryState,
+}
+
+impl<'a> Iterator for Blocks<'a> {
+    type Item = Option<BlockView<'a>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.entries.is_empty() {
+            return None;
+        }
+        let block = BlockView::take(&mut self.entries, &mut self.state);
+        if block.is_none() {
+            self.entries = Reader::new(&[]);
+        }
+        Some(block)
+    }
+}
+
+impl<'a> PlaceView<'a> {
+    /// Where a stored column is in the file.
+    pub(crate) fn stored_at(self) -> Option<u64> {
+        match self {
+            Self::Inline(_) => None,
+            Self::Stored { at, .. } => Some(at),
+        }
+    }
+
+    fn to_place(self) -> Place {
+        match self {
+            Self::Inline(bytes) => Place::Inline(bytes.to_vec()),
+            Self::Stored { at, bytes } => Place::Stored { at, bytes },
+        }
+    }
+
+    fn take(reader: &mut Reader<'a>, last_at: &mut u64) -> Option<Self> {
+        let code = reader.usize()?;
+        if code & 1 == 1 {
+            return Some(Self::Inline(reader.take(code >> 1)?));
+        }
+        *last_at = last_at.wrapping_add(reader.i64()? as u64);
+        Some(Self::Stored {
+            at: *last_at,
+            bytes: code >> 1,
+        })
+    }
+}
+
+impl<'a> BlockView<'a> {
+    fn take(reader: &mut Reader<'a>, state: &mut EntryState) -> Option<Self> {
+        let kind = match reader.u8()? {
+            0 => Kind::Floats,
+            HISTOGRAMS => Kind::Histograms,
+            WINDOWS => Kind::Windows,
+            _ => return None,
+        };
+        let count = reader.usize().filter(|n| (1..=SAMPLES_MAX).contains(n))?;
+        let from_ms = state.last_ms.wrapping_add(reader.i64()?);
+        let to_ms = from_ms.wrapping_add(reader.u64()? as i64);
+        let times = PlaceView::take(reader, &mut state.times_at)?;
+        let values = PlaceView::take(reader, &mut state.values_at)?;
+        let header = reader.rest();
+        if kind != Kind::Histograms {
+            Summary::skip(reader)?;
+        }
+        state.last_ms = to_ms;
+        Some(Self {
+            kind,
+            count,
+            from_ms,
+            to_ms,
+            times,
+            values,
+            header,
+        })
+    }
+
+    /// What the header says of the floats; nothing of histograms.
+    pub(crate) fn summary(&self) -> Option<Summary> {
+        match self.kind {
+            Kind::Floats | Kind::Windows => {
+                Summary::decode(&mut Reader::new(self.header), self.count)
+            }
+            Kind::Histograms => Some(Summary::default()),
+        }
+    }
+
+    fn to_entry(self) -> Option<BlockEntry> {
+        Some(BlockEntry {
+            kind: self.kind,
+            count: self.count,
+            from_ms: self.from_ms,
+            to_ms: self.to_ms,
+            times: self.times.to_place(),
+            values: self.values.to_place(),
+            summary: self.summary()?,
+        })
+    }
+
+    /// As [`BlockEntry::position`].
+    pub(crate) fn position(&self) -> (Option<u64>, Option<u64>) {
+        (self.values.stored_at(), self.times.stored_at())
+    }
+}
+
 impl Place {
     /// Bytes of the column, its checksum included.
     pub(crate) fn bytes(&self) -> u64 {
@@ -70,20 +197,35 @@ impl Place {
         }
     }
 
-    /// Where a stored column is in the file.
-    pub(crate) fn stored_at(&self) -> Option<u64> {
+    pub(crate) fn view(&self) -> PlaceView<'_> {
         match self {
-            Self::Inline(_) => None,
-            Self::Stored { at, .. } => Some(*at),
+            Self::Inline(bytes) => PlaceView::Inline(bytes),
+            Self::Stored { at, bytes } => PlaceView::Stored {
+                at: *at,
+                bytes: *bytes,
+            },
         }
     }
 }
 
 impl BlockEntry {
+    /// What reading it takes.
+    pub(crate) fn view(&self) -> BlockView<'_> {
+        BlockView {
+            kind: self.kind,
+            count: self.count,
+            from_ms: self.from_ms,
+            to_ms: self.to_ms,
+            times: self.times.view(),
+            values: self.values.view(),
+            header: &[],
+        }
+    }
+
     /// Tells blocks of a part that can be damaged apart: where their columns are. Columns in the
     /// index are under its checksum.
     pub(crate) fn position(&self) -> (Option<u64>, Option<u64>) {
-        (self.values.stored_at(), self.times.stored_at())
+        self.view().position()
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>, state: &mut EntryState) {
@@ -102,34 +244,6 @@ impl BlockEntry {
         }
         state.last_ms = self.to_ms;
     }
-
-    pub(crate) fn decode(reader: &mut Reader<'_>, state: &mut EntryState) -> Option<Self> {
-        let kind = match reader.u8()? {
-            0 => Kind::Floats,
-            HISTOGRAMS => Kind::Histograms,
-            WINDOWS => Kind::Windows,
-            _ => return None,
-        };
-        let count = reader.usize().filter(|n| (1..=SAMPLES_MAX).contains(n))?;
-        let from_ms = state.last_ms.wrapping_add(reader.i64()?);
-        let to_ms = from_ms.wrapping_add(reader.u64()? as i64);
-        let times = take_place(reader, &mut state.times_at)?;
-        let values = take_place(reader, &mut state.values_at)?;
-        let summary = match kind {
-            Kind::Floats | Kind::Windows => Summary::decode(reader, count)?,
-            Kind::Histograms => Summary::default(),
-        };
-        state.last_ms = to_ms;
-        Some(Self {
-            kind,
-            count,
-            from_ms,
-            to_ms,
-            times,
-            values,
-            summary,
-        })
-    }
 }
 
 /// Length and whether it is inline, then the bytes or the position after the last one.
@@ -145,18 +259,6 @@ fn put_place(out: &mut Vec<u8>, place: &Place, last_at: &mut u64) {
             *last_at = *at;
         }
     }
-}
-
-fn take_place(reader: &mut Reader<'_>, last_at: &mut u64) -> Option<Place> {
-    let code = reader.usize()?;
-    if code & 1 == 1 {
-        return Some(Place::Inline(reader.take(code >> 1)?.to_vec()));
-    }
-    *last_at = last_at.wrapping_add(reader.i64()? as u64);
-    Some(Place::Stored {
-        at: *last_at,
-        bytes: code >> 1,
-    })
 }
 
 /// The postings of one label pair.
@@ -308,17 +410,36 @@ impl Index {
 
     /// The blocks of a series, in order of time.
     pub(crate) fn blocks(&self, series: u32) -> Option<Vec<BlockEntry>> {
+        self.each_block(series)?
+            .map(|block| block?.to_entry())
+            .collect()
+    }
+
+    /// The same, one at a time and without a copy.
+    pub(crate) fn each_block(&self, series: u32) -> Option<Blocks<'_>> {
         let mut reader = self.at(series);
         for _ in 0..reader.count()? * 2 {
-            reader.u32()?;
+            reader.skip()?;
         }
-        let mut entries = Reader::new(reader.bytes()?);
-        let mut state = EntryState::starting(self.from_ms);
-        let mut blocks = Vec::new();
-        while !entries.is_empty() {
-            blocks.push(BlockEntry::decode(&mut entries, &mut state)?);
+        Some(Blocks {
+            entries: Reader::new(reader.bytes()?),
+            state: EntryState::starting(self.from_ms),
+        })
+    }
+
+    /// As [`Index::blocks`], those alone that touch a range.
+    pub(crate) fn blocks_in(&self, series: u32, range: (i64, i64)) -> Option<Vec<BlockEntry>> {
+        let mut found = Vec::new();
+        for block in self.each_block(series)? {
+            let block = block?;
+            if block.from_ms > range.1 {
+                break;
+            }
+            if block.to_ms >= range.0 {
+                found.push(block.to_entry()?);
+            }
         }
-        Some(blocks)
+        Some(found)
     }
 
     fn pairs_of(&self, name: u32) -> &[Pair] {
@@ -361,6 +482,12 @@ impl Index {
             .filter(move |series| *series < end)
     }
 
+    fn set(&self, pair: &Pair) -> RoaringBitmap {
+        // Lists rise, unless they are damaged in a way that a checksum does not see.
+        RoaringBitmap::from_sorted_iter(self.list(pair))
+            .unwrap_or_else(|_unsorted| self.list(pair).collect())
+    }
+
     /// Memory held, bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
         self.bytes.len()
@@ -380,11 +507,8 @@ impl Postings for Index {
     }
 
     fn lookup(&self, name: &str, value: &str) -> Cow<'_, RoaringBitmap> {
-        let mut found = RoaringBitmap::new();
-        if let Some(pair) = self.pair(name, value) {
-            found.extend(self.list(pair));
-        }
-        Cow::Owned(found)
+        let found = self.pair(name, value).map(|pair| self.set(pair));
+        Cow::Owned(found.unwrap_or_default())
     }
 
     fn filter(&self, name: &str, keep: &mut dyn FnMut(&str) -> bool) -> RoaringBitmap {
@@ -392,7 +516,7 @@ impl Postings for Index {
         let pairs = self.symbol_number(name).map(|name| self.pairs_of(name));
         for pair in pairs.unwrap_or_default() {
             if keep(self.symbol(pair.value)) {
-                found.extend(self.list(pair));
+                found |= self.set(pair);
             }
         }
         found

@@ -2,20 +2,24 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
 };
 
 use model::Run;
 
 use super::{
     DAY_MS, END, Footer, MAGIC, TAIL_BYTES,
-    index::{BlockEntry, Index, Place},
+    index::{BlockEntry, BlockView, Index, Place, PlaceView},
     name,
 };
 use crate::{
     chunk::{Chunk, read_values, times, windows},
     columns::Columns,
     disk::{Disk, ReadFile},
+    registry::NONE,
     store::lock,
 };
 
@@ -43,9 +47,34 @@ pub(crate) struct Part {
     pub(crate) footer: Footer,
     file: Arc<dyn ReadFile>,
     index: Mutex<Option<Arc<Index>>>,
+    numbers: Mutex<Option<Arc<Numbers>>>,
 }
 
-/// The last column of times a reader decoded: the next series mostly has the same.
+/// The numbers by which the registry knows the series of a part, as far as readers found them:
+/// who meets the same number twice need not compare labels.
+#[derive(Debug)]
+pub(crate) struct Numbers {
+    /// The registry's evictions when they were found: until the next one they hold.
+    evictions: u64,
+    by_series: Box<[AtomicU32]>,
+}
+
+impl Numbers {
+    pub(crate) fn of(&self, series: u32) -> Option<u32> {
+        let number = self.by_series.get(series as usize)?.load(Relaxed);
+        (number != NONE).then_some(number)
+    }
+
+    /// Notes the number of a series, under the evictions these numbers are of.
+    pub(crate) fn note(&self, series: u32, number: u32) {
+        if let Some(slot) = self.by_series.get(series as usize) {
+            slot.store(number, Relaxed);
+        }
+    }
+}
+
+/// What a reader keeps from block to block of a part: the last column of times it decoded, which
+/// the next series mostly has too, and room.
 #[derive(Debug, Default)]
 pub(crate) struct SharedTimes {
     key: Option<(u64, u64, i64)>,
@@ -53,6 +82,50 @@ pub(crate) struct SharedTimes {
     inline: Vec<u8>,
     from_ms: i64,
     times: Vec<i64>,
+    room: Vec<i64>,
+    window: Window,
+}
+
+/// Bytes of a file around the column read last: who reads series after series finds the next one
+/// there.
+#[derive(Debug, Default)]
+struct Window {
+    part: u64,
+    at: u64,
+    bytes: Vec<u8>,
+    /// How much to read at once: more each time that what is asked for follows what was.
+    ahead: usize,
+}
+
+/// Columns this near behind one another are read at once.
+const NEAR_BYTES: u64 = 4 << 10;
+/// Most bytes read at once because of that.
+const AHEAD_MAX: usize = 32 << 10;
+
+impl Window {
+    /// Bytes of a part from `at` on.
+    fn read(&mut self, part: &Part, at: u64, bytes: usize) -> io::Result<&[u8]> {
+        let sequence = part.footer.sequence;
+        let end = self.at + self.bytes.len() as u64;
+        let is_here = self.part == sequence && at >= self.at && at + bytes as u64 <= end;
+        if !is_here {
+            let follows = self.part == sequence && at >= self.at && at <= end + NEAR_BYTES;
+            self.ahead = if follows {
+                (2 * self.ahead).clamp(1 << 10, AHEAD_MAX)
+            } else {
+                0
+            };
+            let left = part.footer.index_at.saturating_sub(at);
+            let most = usize::try_from(left).unwrap_or(usize::MAX);
+            self.bytes.resize(self.ahead.min(most).max(bytes), 0);
+            // Should it fail, nothing is here.
+            self.part = u64::MAX;
+            part.file.read_at(at, &mut self.bytes)?;
+            (self.part, self.at) = (sequence, at);
+        }
+        let start = (at - self.at) as usize;
+        Ok(&self.bytes[start..start + bytes])
+    }
 }
 
 impl Part {
@@ -64,6 +137,7 @@ impl Part {
             footer,
             file,
             index: Mutex::new(None),
+            numbers: Mutex::new(None),
         };
         part.load_index()?;
         Ok(part)
@@ -94,16 +168,33 @@ impl Part {
         Ok(index)
     }
 
+    /// Numbers of its `series`, of the registry after so many evictions.
+    pub(crate) fn numbers(&self, series: u32, evictions: u64) -> Arc<Numbers> {
+        let mut cached = lock(&self.numbers);
+        if let Some(numbers) = cached.as_ref().filter(|n| n.evictions == evictions) {
+            return Arc::clone(numbers);
+        }
+        let numbers = Arc::new(Numbers {
+            evictions,
+            by_series: (0..series).map(|_| AtomicU32::new(NONE)).collect(),
+        });
+        *cached = Some(Arc::clone(&numbers));
+        numbers
+    }
+
     /// Bytes of index in memory.
     pub(crate) fn index_memory(&self) -> usize {
-        lock(&self.index)
+        let index = lock(&self.index).as_ref().map_or(0, |i| i.heap_bytes());
+        let numbers = lock(&self.numbers)
             .as_ref()
-            .map_or(0, |index| index.heap_bytes())
+            .map_or(0, |n| size_of_val(&*n.by_series));
+        index + numbers
     }
 
     /// Gives the memory of the index back; it is read again when needed.
     pub(crate) fn drop_index(&self) {
         *lock(&self.index) = None;
+        *lock(&self.numbers) = None;
     }
 
     pub(crate) fn touches(&self, from_ms: i64, to_ms: i64) -> bool {
@@ -123,13 +214,10 @@ impl Part {
         shared: &mut SharedTimes,
         out: &mut Vec<Run>,
     ) -> Result<(), PartError> {
-        self.read_times(block, shared)?;
-        let decoded = match &block.values {
-            Place::Inline(bytes) => windows::decode(bytes, &shared.times, out),
-            Place::Stored { at, bytes } => {
-                windows::decode(&self.column(*at, *bytes)?, &shared.times, out)
-            }
-        };
+        self.read_times(&block.view(), shared)?;
+        let SharedTimes { times, window, .. } = shared;
+        let bytes = self.column(block.values.view(), window)?;
+        let decoded = windows::decode(bytes, times, out);
         decoded.ok_or_else(|| self.corrupt("points of a roll-up cannot be read"))
     }
 
@@ -145,27 +233,31 @@ impl Part {
         shared: &mut SharedTimes,
         out: &mut Columns,
     ) -> Result<(), PartError> {
+        self.read_view(&block.view(), shared, out)
+    }
+
+    /// As [`Part::read_block`].
+    pub(crate) fn read_view(
+        &self,
+        block: &BlockView<'_>,
+        shared: &mut SharedTimes,
+        out: &mut Columns,
+    ) -> Result<(), PartError> {
         self.read_times(block, shared)?;
         out.times.extend_from_slice(&shared.times);
-        let decoded = match &block.values {
-            Place::Inline(bytes) => read_values(block.kind, bytes, block.count, out),
-            Place::Stored { at, bytes } => {
-                read_values(block.kind, &self.column(*at, *bytes)?, block.count, out)
-            }
-        };
+        let bytes = self.column(block.values, &mut shared.window)?;
+        let decoded = read_values(block.kind, bytes, block.count, out, &mut shared.room);
         decoded.ok_or_else(|| self.corrupt("a column of values cannot be read"))
     }
 
-    fn read_times(&self, block: &BlockEntry, shared: &mut SharedTimes) -> Result<(), PartError> {
-        let key = match &block.times {
-            Place::Inline(_) => None,
-            Place::Stored { at, .. } => Some((self.footer.sequence, *at, block.from_ms)),
-        };
-        let is_same = match &block.times {
-            Place::Inline(bytes) => {
-                !bytes.is_empty() && shared.from_ms == block.from_ms && shared.inline == *bytes
+    fn read_times(&self, block: &BlockView<'_>, shared: &mut SharedTimes) -> Result<(), PartError> {
+        let stored = block.times.stored_at();
+        let key = stored.map(|at| (self.footer.sequence, at, block.from_ms));
+        let is_same = match block.times {
+            PlaceView::Inline(bytes) => {
+                !bytes.is_empty() && shared.from_ms == block.from_ms && shared.inline == bytes
             }
-            Place::Stored { .. } => shared.key == key,
+            PlaceView::Stored { .. } => shared.key == key,
         };
         if is_same && shared.times.len() == block.count {
             return Ok(());
@@ -173,21 +265,15 @@ impl Part {
         shared.key = None;
         shared.inline.clear();
         shared.times.clear();
-        let decoded = match &block.times {
-            Place::Inline(bytes) => {
-                times::decode(bytes, block.from_ms, block.count, &mut shared.times)
-            }
-            Place::Stored { at, bytes } => {
-                let column = self.column(*at, *bytes)?;
-                times::decode(&column, block.from_ms, block.count, &mut shared.times)
-            }
-        };
+        let SharedTimes { times, window, .. } = shared;
+        let column = self.column(block.times, window)?;
+        let decoded = times::decode(column, block.from_ms, block.count, times);
         decoded.ok_or_else(|| self.corrupt("a column of times cannot be read"))?;
         if shared.times.last() != Some(&block.to_ms) {
             return Err(self.corrupt("a column of times ends elsewhere than its block"));
         }
         shared.key = key;
-        if let Place::Inline(bytes) = &block.times {
+        if let PlaceView::Inline(bytes) = block.times {
             shared.from_ms = block.from_ms;
             shared.inline.extend_from_slice(bytes);
         }
@@ -196,9 +282,10 @@ impl Part {
 
     /// A block as it is coded, its checksums verified.
     pub(crate) fn chunk(&self, block: &BlockEntry) -> Result<Chunk, PartError> {
-        let load = |place: &Place| match place {
-            Place::Inline(bytes) => Ok(bytes.clone()),
-            Place::Stored { at, bytes } => self.column(*at, *bytes),
+        let mut window = Window::default();
+        let mut load = |place: &Place| {
+            let column = self.column(place.view(), &mut window);
+            column.map(<[u8]>::to_vec)
         };
         Ok(Chunk {
             kind: block.kind,
@@ -214,23 +301,28 @@ impl Part {
     pub(crate) fn check_column(&self, place: &Place) -> Result<(), PartError> {
         match place {
             Place::Inline(_) => Ok(()),
-            Place::Stored { at, bytes } => self.column(*at, *bytes).map(drop),
+            Place::Stored { .. } => self.column(place.view(), &mut Window::default()).map(drop),
         }
     }
 
-    /// A stored column whose checksum holds.
-    fn column(&self, at: u64, bytes: usize) -> Result<Vec<u8>, PartError> {
+    /// A column; of a stored one the checksum holds.
+    fn column<'b>(
+        &self,
+        place: PlaceView<'b>,
+        window: &'b mut Window,
+    ) -> Result<&'b [u8], PartError> {
+        let (at, bytes) = match place {
+            PlaceView::Inline(bytes) => return Ok(bytes),
+            PlaceView::Stored { at, bytes } => (at, bytes),
+        };
         let end = at.checked_add(bytes as u64 + 4);
         if end.is_none_or(|end| end > self.footer.index_at) {
             return Err(self.corrupt("a column lies outside the file"));
         }
-        let mut column = vec![0; bytes + 4];
-        self.file.read_at(at, &mut column)?;
-        let (check, column_bytes) = column.split_at(4);
-        if check != crc32c::crc32c(column_bytes).to_le_bytes() {
+        let (check, column) = window.read(self, at, bytes + 4)?.split_at(4);
+        if check != crc32c::crc32c(column).to_le_bytes() {
             return Err(self.corrupt(&format!("the column at {at} does not check")));
         }
-        column.drain(..4);
         Ok(column)
     }
 }
