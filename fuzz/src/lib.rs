@@ -84,6 +84,7 @@ pub const TARGETS: &[Target] = &[
     target("promql", doors::promql),
     target("promql_eval", queries::evaluate),
     target("rules", doors::rules),
+    target("zone", doors::zone),
     target("template", doors::template),
     target("wal", files::wal),
     target("wal_record", files::wal_record),

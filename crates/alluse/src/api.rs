@@ -1,6 +1,7 @@
 //! The HTTP API: the route table, and what its handlers share.
 
 pub(crate) mod admin;
+mod alert_dependencies;
 mod alert_history;
 mod alertmanager;
 mod compress;
@@ -132,7 +133,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .layer(body_limit)
-        .layer(middleware::from_fn(compress::gzip))
+        .layer(middleware::from_fn(compress::compress))
         .with_state(app)
 }
 
@@ -174,6 +175,10 @@ fn prometheus_routes() -> Router<Arc<App>> {
         .route("/rules", get(rules::rules))
         .route("/alerts", get(rules::alerts))
         .route("/alerts/history", get(alert_history::history))
+        .route(
+            "/alerts/dependencies",
+            get(alert_dependencies::dependencies),
+        )
         .route("/targets", get(targets::targets))
         .route("/scrape_pools", get(targets::scrape_pools))
         .route("/export", get(export::json_lines).post(export::json_lines))

@@ -1,27 +1,21 @@
 //! `alluse query`: asks a server, prints a table or its JSON.
 
-use std::io::Write;
-
 use serde_json::Value;
 
-use crate::{Failure, cli::QueryArgs};
+use crate::{Failure, asking, cli::QueryArgs};
 
 /// Asks and prints.
 pub(crate) fn run(args: &QueryArgs) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let runtime = runtime.map_err(|error| Failure::of(&error))?;
-    let reply = runtime.block_on(ask(args))?;
+    let reply = ask(args)?;
     let text = match (args.json, args.explain) {
         (true, _) => reply.to_string(),
         (false, true) => plan(&reply["data"]),
         (false, false) => table(&reply),
     };
-    writeln!(std::io::stdout(), "{text}").map_err(|error| Failure::of(&error))
+    asking::print(&text)
 }
 
-async fn ask(args: &QueryArgs) -> Result<Value, Failure> {
+fn ask(args: &QueryArgs) -> Result<Value, Failure> {
     let mut form = vec![("query", args.expression.as_str())];
     for (key, value) in [
         ("time", &args.time),
@@ -36,17 +30,8 @@ async fn ask(args: &QueryArgs) -> Result<Value, Failure> {
         (false, true) => "query_range",
         (false, false) => "query",
     };
-    let url = format!("{}/api/v1/{path}", args.url.trim_end_matches('/'));
-    let reply = reqwest::Client::new().post(&url).form(&form).send().await;
-    let reply = reply.map_err(|error| Failure::of(&error))?;
-    let json: Value = reply.json().await.map_err(|error| Failure::of(&error))?;
-    if json["status"] == "success" {
-        return Ok(json);
-    }
-    Err(Failure::new(format!(
-        "alluse: {}",
-        json["error"].as_str().unwrap_or("no reason given")
-    )))
+    let url = asking::api(&args.url, path);
+    asking::ask(|client| client.post(url).form(&form))
 }
 
 /// What a query would do: an operator a line, its operands below it.

@@ -29,7 +29,7 @@ use crate::{
     pipeline::{Parts, Pipeline},
     queries::Queries,
     ruling::{self, Ruling},
-    scraping::{Scraping, Shown},
+    scraping::{self, Scraping},
     streams::Streams,
     telemetry::Telemetry,
     tuner::Tuner,
@@ -137,13 +137,14 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
     let changes = keep.feed();
     telemetry.watch_feed(&changes);
     let streams = streams(&config, &changes, &telemetry, &clock);
-    let notifying = Notifying::open(&config.told(), &data, &clock, &telemetry);
+    let collector = collector(&config, Arc::clone(&clock));
+    let tally = Arc::clone(collector.handle().tally());
+    let notifying = Notifying::open(&config.told(), &data, &clock, &telemetry, tally);
     let notifying = notifying.map_err(|source| AssembleError::Notified {
         path: data.display().to_string(),
         source,
     })?;
     let notifying = Arc::new(notifying);
-    let collector = collector(&config, Arc::clone(&clock));
     let (view, viewed) = watch::channel(past.view(clock.wall_ms()));
     let (events, _) = broadcast::channel(EVENTS_AHEAD);
     let (mailbox, mails) = Mailbox::new();
@@ -199,18 +200,14 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
         },
         config.rules.loaded.clone(),
     ));
-    let scraping = Scraping::new(
-        config.collect.prometheus_config.clone(),
-        Shown {
-            jobs: config.collect.jobs.clone(),
-            external_labels: config.collect.external_labels.clone(),
-        },
-        config.rules.clone(),
-        Arc::clone(&ruling),
-        collector.handle(),
-        Arc::clone(&clock),
-        &telemetry.registry,
-    );
+    let parts = scraping::Parts {
+        config: config.clone(),
+        ruling: Arc::clone(&ruling),
+        notifying: Arc::clone(&notifying),
+        collector: collector.handle(),
+        clock: Arc::clone(&clock),
+    };
+    let scraping = Scraping::new(parts, &telemetry.registry);
     let doors = Doors(Arc::new(Behind {
         receiver,
         sink,

@@ -4,6 +4,7 @@
 //! (`ALLUSE__SERVER__LISTEN`), that over the file, that over the default. All mistakes are
 //! reported at once, each with its place and key.
 
+pub(crate) mod alertmanager_yml;
 pub(crate) mod doors;
 pub(crate) mod duration;
 pub(crate) mod notification;
@@ -11,6 +12,7 @@ pub(crate) mod outlet;
 pub(crate) mod rules;
 mod said;
 mod stream;
+mod zone;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -25,6 +27,8 @@ use wire::control::TrustLevel;
 /// The whole configuration, as meant.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Config {
+    /// Where it was read from.
+    pub(crate) file: Option<PathBuf>,
     pub(crate) server: Server,
     pub(crate) store: Store,
     pub(crate) agent: Agent,
@@ -149,6 +153,8 @@ pub(crate) struct Collect {
     pub(crate) triggers: Vec<collect::TriggerConfig>,
     /// Its jobs, once it is read.
     pub(crate) jobs: Vec<collect::Job>,
+    /// Its Alertmanagers, once it is read.
+    pub(crate) alerting: collect::prometheus_config::Alerting,
     /// Its external labels, once it is read: put on what other servers read from this one.
     pub(crate) external_labels: std::collections::BTreeMap<String, String>,
 }
@@ -265,7 +271,7 @@ const YEARS: Duration = Duration::from_secs(20 * 365 * 86_400);
 impl Config {
     /// Who is told of alerts; address and labels that it does not say are those of the rules.
     pub(crate) fn told(&self) -> notification::Notification {
-        let mut told = self.notify.clone();
+        let mut told = self.notify.clone().with(&self.collect.alerting);
         if told.external_url.is_empty() {
             told.external_url.clone_from(&self.rules.external_url);
         }
@@ -388,6 +394,7 @@ const TRUST: [(&str, TrustLevel); 3] = [
 
 fn meant(root: &Section<'_, '_>) -> Config {
     Config {
+        file: None,
         server: server(root.section("server")),
         store: store(root.section("store")),
         agent: agent(root.section("agent")),
@@ -632,6 +639,7 @@ fn collect(said: Section<'_, '_>) -> Collect {
             .map(doors::trigger)
             .collect(),
         jobs: Vec::new(),
+        alerting: collect::prometheus_config::Alerting::default(),
         external_labels: std::collections::BTreeMap::new(),
     };
     said.finish();

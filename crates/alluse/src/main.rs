@@ -4,6 +4,7 @@ mod agent;
 mod alerts_cli;
 mod api;
 mod ask;
+mod asking;
 mod assemble;
 mod backup;
 mod capacity;

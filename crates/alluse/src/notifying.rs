@@ -9,14 +9,20 @@ mod file;
 mod gauges;
 mod keep;
 pub(crate) mod message;
+pub(crate) mod pagerduty;
 pub(crate) mod smtp;
 pub(crate) mod ways;
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
     time::Duration,
 };
+
+use collect::Tally;
 
 use model::{Alert, AlertSink, Clock};
 use notify::{Integration, Notification, Notifier};
@@ -27,12 +33,12 @@ use alertmanagers::Alertmanagers;
 use gauges::Gauges;
 use keep::{Found, StateFile};
 use message::Message;
-use ways::{SendError, Sender};
+use ways::{SendError, Sender, WayConfig};
 
 use crate::{config::notification::Notification as Config, telemetry::Telemetry};
 
 /// Longest a delivery may take; then its fate is unknown and it is tried again.
-const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Waits between attempts of one lane: soon at first, then as rarely as a person would notice.
 const BACKOFF: Backoff = Backoff {
@@ -56,9 +62,12 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Notifying {
     notifier: Arc<Mutex<Notifier>>,
-    senders: BTreeMap<Integration, Arc<Sender>>,
+    senders: Mutex<Arc<Senders>>,
     alertmanagers: Arc<Alertmanagers>,
-    external_url: Mutex<String>,
+    /// As configured, and where this server listens.
+    external_url: Mutex<(String, String)>,
+    /// An alert that others post without an end is over after this, ms.
+    resolve_timeout_ms: AtomicI64,
     clock: Arc<dyn Clock>,
     state: StateFile,
     /// Number of the last change that is on the disk; one writes at a time.
@@ -67,13 +76,17 @@ pub(crate) struct Notifying {
     gauges: Gauges,
 }
 
+type Senders = BTreeMap<Integration, Arc<Sender>>;
+
 impl Notifying {
-    /// The notifier as it was when it stopped. Nothing is sent yet.
+    /// The notifier as it was when it stopped. Nothing is sent yet. `tally` counts what discovery
+    /// does.
     pub(crate) fn open(
         config: &Config,
         data: &std::path::Path,
         clock: &Arc<dyn Clock>,
         telemetry: &Telemetry,
+        tally: Arc<Tally>,
     ) -> std::io::Result<Self> {
         let state = StateFile::in_folder(data);
         let notifier = match state.read()? {
@@ -90,36 +103,92 @@ impl Notifying {
             }
         };
         let notifier = Arc::new(Mutex::new(notifier));
-        let senders: BTreeMap<Integration, Arc<Sender>> = config
-            .ways()
-            .map(|(to, way)| (to, Arc::new(Sender::new(way.kind.clone()))))
-            .collect();
-        let gauges = Gauges::declare(&telemetry.registry, &notifier, senders.keys(), clock);
-        Ok(Self {
+        let gauges = Gauges::declare(&telemetry.registry, &notifier, clock);
+        let notifying = Self {
             notifier,
-            senders,
-            alertmanagers: Arc::new(Alertmanagers::new(config, clock, &telemetry.registry)),
-            external_url: Mutex::new(config.external_url.clone()),
+            senders: Mutex::default(),
+            alertmanagers: Arc::new(Alertmanagers::new(config, clock, tally)),
+            external_url: Mutex::default(),
+            resolve_timeout_ms: AtomicI64::new(0),
             clock: Arc::clone(clock),
             state,
             saved: tokio::sync::Mutex::new(0),
             bell: Bell::new(),
             gauges,
-        })
+        };
+        notifying.prepare(config);
+        Ok(notifying)
+    }
+
+    /// Others are told, otherwise, from now on; who stays keeps what it was told.
+    pub(crate) fn replace(&self, config: &Config) {
+        self.prepare(config);
+        self.alertmanagers.replace(config);
+        let plan = config.plan.clone();
+        self.with(|notifier, now_ms| notifier.replan(plan, now_ms));
+    }
+
+    /// Everything but the notifier itself and the Alertmanagers.
+    fn prepare(&self, config: &Config) {
+        let mut senders = lock(&self.senders);
+        let sender = |(to, way): (Integration, &WayConfig)| {
+            // One that stays keeps its connections.
+            let same = senders.get(&to).filter(|sender| *sender.kind() == way.kind);
+            let sender = same.cloned();
+            let sender = sender.unwrap_or_else(|| Arc::new(Sender::new(way.kind.clone())));
+            (to, sender)
+        };
+        let fresh: Senders = config.ways().map(sender).collect();
+        for to in fresh.keys() {
+            self.gauges.of(&to.receiver);
+        }
+        *senders = Arc::new(fresh);
+        drop(senders);
+        let resolve_ms = i64::try_from(config.resolve_timeout.as_millis()).unwrap_or(i64::MAX / 2);
+        self.resolve_timeout_ms.store(resolve_ms, Relaxed);
+        lock(&self.external_url).0.clone_from(&config.external_url);
+        self.alertmanagers.listens_on(&self.external_url());
+    }
+
+    /// An alert that others post without an end is over after this, ms.
+    pub(crate) fn resolve_timeout_ms(&self) -> i64 {
+        self.resolve_timeout_ms.load(Relaxed)
+    }
+
+    /// What people cannot be told, in words; empty when all is well.
+    pub(crate) fn troubles(&self) -> Vec<String> {
+        let receivers = {
+            let notifier = lock(&self.notifier);
+            let failing = notifier.failing().into_iter();
+            failing
+                .map(|(receiver, groups)| format!("{receiver:?} cannot be told of {groups} groups"))
+                .collect::<Vec<_>>()
+        };
+        let peers: BTreeSet<String> = self.alertmanagers.failing().into_iter().collect();
+        let peers = peers.into_iter().map(|url| format!("{url} takes nothing"));
+        receivers.into_iter().chain(peers).collect()
+    }
+
+    /// Times its state could not be written.
+    pub(crate) fn unsaved(&self) -> u64 {
+        self.gauges.unsaved.get()
     }
 
     /// Where links lead, unless the configuration says.
     pub(crate) fn listens_on(&self, address: std::net::SocketAddr) {
-        let mut url = lock(&self.external_url);
-        if url.is_empty() {
-            *url = format!("http://{address}");
-        }
-        self.alertmanagers.listens_on(&url);
+        lock(&self.external_url).1 = format!("http://{address}");
+        self.alertmanagers.listens_on(&self.external_url());
     }
 
     /// Where links lead.
     pub(crate) fn external_url(&self) -> String {
-        lock(&self.external_url).clone()
+        let url = lock(&self.external_url);
+        let (configured, listening) = &*url;
+        if configured.is_empty() {
+            listening.clone()
+        } else {
+            configured.clone()
+        }
     }
 
     /// Alertmanagers that are told of what is raised here.
@@ -237,7 +306,8 @@ impl Notifying {
     }
 
     async fn send(&self, notification: &Notification) -> Result<(), SendError> {
-        let Some(sender) = self.senders.get(&notification.to) else {
+        let senders = Arc::clone(&lock(&self.senders));
+        let Some(sender) = senders.get(&notification.to) else {
             return Err(SendError::refused("this receiver has no such way"));
         };
         let external_url = self.external_url();
@@ -255,8 +325,8 @@ impl Notifying {
         &self,
         receiver: &str,
     ) -> Option<Vec<(&'static str, Result<(), SendError>)>> {
-        let ways: Vec<_> = self
-            .senders
+        let senders = Arc::clone(&lock(&self.senders));
+        let ways: Vec<_> = senders
             .iter()
             .filter(|(to, _)| to.receiver == receiver)
             .collect();

@@ -1,41 +1,24 @@
 //! `alluse quarantine`: what a server refused lately, and why.
 
-use std::io::Write;
-
 use serde_json::Value;
 
-use crate::{Failure, cli::QuarantineArgs};
+use crate::{Failure, asking, cli::QuarantineArgs};
 
 /// Asks and prints.
 pub(crate) fn run(args: &QuarantineArgs) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let runtime = runtime.map_err(|error| Failure::of(&error))?;
-    let reply = runtime.block_on(ask(args))?;
-    let text = if args.json {
-        reply.to_string()
-    } else {
-        table(&reply["data"])
-    };
-    writeln!(std::io::stdout(), "{text}").map_err(|error| Failure::of(&error))
-}
-
-async fn ask(args: &QuarantineArgs) -> Result<Value, Failure> {
-    let url = format!("{}/api/v1/quarantine", args.url.trim_end_matches('/'));
     let limit = args.limit.to_string();
     let mut form = vec![("limit", limit.as_str())];
     for (key, value) in [("door", &args.door), ("reason", &args.reason)] {
         form.extend(value.as_deref().map(|v| (key, v)));
     }
-    let reply = reqwest::Client::new().post(&url).form(&form).send().await;
-    let reply = reply.map_err(|error| Failure::of(&error))?;
-    let json: Value = reply.json().await.map_err(|error| Failure::of(&error))?;
-    if json["status"] == "success" {
-        return Ok(json);
-    }
-    let why = json["error"].as_str().unwrap_or("no reason given");
-    Err(Failure::new(format!("alluse: {why}")))
+    let url = asking::api(&args.url, "quarantine");
+    let reply = asking::ask(|client| client.post(url).form(&form))?;
+    let text = if args.json {
+        reply.to_string()
+    } else {
+        table(&reply["data"])
+    };
+    asking::print(&text)
 }
 
 /// A line a refusal, newest first.

@@ -1,44 +1,26 @@
 //! `alluse queries`: what a server is asked at the moment, what took long, and an end to one.
 
-use std::io::Write;
-
 use serde_json::Value;
 
 use crate::{
-    Failure,
+    Failure, asking,
     cli::{QueriesAct, QueriesArgs},
 };
 
 /// Asks and prints.
 pub(crate) fn run(args: &QueriesArgs) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let runtime = runtime.map_err(|error| Failure::of(&error))?;
-    let reply = runtime.block_on(ask(args))?;
+    let url = asking::api(&args.url, "queries");
+    let reply = asking::ask(|client| match &args.act {
+        None => client.get(url),
+        Some(QueriesAct::Slow) => client.get(format!("{url}/slow")),
+        Some(QueriesAct::Kill { id }) => client.delete(format!("{url}/{id}")),
+    })?;
     let text = match &args.act {
         _ if args.json => reply.to_string(),
         Some(QueriesAct::Kill { id }) => format!("query {id} ends"),
         None | Some(QueriesAct::Slow) => table(&reply["data"]),
     };
-    writeln!(std::io::stdout(), "{text}").map_err(|error| Failure::of(&error))
-}
-
-async fn ask(args: &QueriesArgs) -> Result<Value, Failure> {
-    let url = format!("{}/api/v1/queries", args.url.trim_end_matches('/'));
-    let client = reqwest::Client::new();
-    let request = match &args.act {
-        None => client.get(url),
-        Some(QueriesAct::Slow) => client.get(format!("{url}/slow")),
-        Some(QueriesAct::Kill { id }) => client.delete(format!("{url}/{id}")),
-    };
-    let reply = request.send().await.map_err(|error| Failure::of(&error))?;
-    let json: Value = reply.json().await.map_err(|error| Failure::of(&error))?;
-    if json["status"] == "success" {
-        return Ok(json);
-    }
-    let why = json["error"].as_str().unwrap_or("no reason given");
-    Err(Failure::new(format!("alluse: {why}")))
+    asking::print(&text)
 }
 
 /// A line a query: number, where it stands or how it ended, seconds, what it took, who, what.

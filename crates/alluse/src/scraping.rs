@@ -1,10 +1,11 @@
-//! The files in use that can change while running: a `prometheus.yml` and rule files, read at the
-//! start and again when asked (SIGHUP, `POST /-/reload`). All or nothing: a mistake in any of them changes nothing, and the
-//! last good one stays in force; how it went is a metric and a line of the log.
+//! The files in use that can change while running: a `prometheus.yml`, rule files, who is told of
+//! alerts (`[notify]` and an `alertmanager.yml`). Read at the start and again when asked (SIGHUP,
+//! `POST /-/reload`). All or nothing: a mistake in any of them changes nothing, and the last good
+//! ones stay in force; how it went is a metric and a line of the log.
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
@@ -19,20 +20,29 @@ use model::Clock;
 use runtime::metrics::Registry;
 
 use crate::{
-    config::rules::Rules,
+    config::Config,
+    notifying::Notifying,
     ruling::{self, Loaded, Ruling},
+    serve,
 };
 
 /// What of a file is in force, and how the last reading of it went.
 #[derive(Debug)]
 pub(crate) struct Scraping {
-    path: Option<PathBuf>,
-    rules: Rules,
-    ruling: Arc<Ruling>,
-    collector: collect::Handle,
-    clock: Arc<dyn Clock>,
+    parts: Parts,
     state: Arc<State>,
     shown: Mutex<Shown>,
+}
+
+/// What a reload changes, and how it was before the first.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    /// As the server was started.
+    pub(crate) config: Config,
+    pub(crate) ruling: Arc<Ruling>,
+    pub(crate) notifying: Arc<Notifying>,
+    pub(crate) collector: collect::Handle,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 /// What of the `prometheus.yml` in force others ask for.
@@ -56,38 +66,38 @@ struct State {
 pub(crate) enum ReloadError {
     /// No file was named at the start.
     NoFile,
-    /// The file's mistakes; what was in force before still is.
-    Mistakes(Vec<Note>),
+    /// The mistakes of the files, a line each; what was in force before still is.
+    Mistakes(Vec<String>),
 }
 
 impl Scraping {
-    pub(crate) fn new(
-        path: Option<PathBuf>,
-        shown: Shown,
-        rules: Rules,
-        ruling: Arc<Ruling>,
-        collector: collect::Handle,
-        clock: Arc<dyn Clock>,
-        registry: &Registry,
-    ) -> Self {
+    pub(crate) fn new(parts: Parts, registry: &Registry) -> Self {
         let state = Arc::new(State {
             succeeded: AtomicBool::new(true),
-            succeeded_ms: AtomicI64::new(clock.wall_ms()),
+            succeeded_ms: AtomicI64::new(parts.clock.wall_ms()),
             reloads: AtomicU64::new(0),
             failures: AtomicU64::new(0),
         });
-        if path.is_some() || !rules.files.is_empty() {
-            declare(registry, &state);
-        }
-        Self {
-            path,
-            rules,
-            ruling,
-            collector,
-            clock,
+        let shown = Shown {
+            jobs: parts.config.collect.jobs.clone(),
+            external_labels: parts.config.collect.external_labels.clone(),
+        };
+        let scraping = Self {
+            parts,
             state,
             shown: Mutex::new(shown),
+        };
+        if scraping.has_files() {
+            declare(registry, &scraping.state);
         }
+        scraping
+    }
+
+    /// Whether there is anything to read again.
+    fn has_files(&self) -> bool {
+        let config = &self.parts.config;
+        let is_named = config.file.is_some() || config.collect.prometheus_config.is_some();
+        is_named || !config.rules.files.is_empty()
     }
 
     /// The jobs in force.
@@ -115,12 +125,12 @@ impl Scraping {
 
     /// Reads the files again. Blocks while it does.
     pub(crate) fn reload(&self) -> Result<InForce, ReloadError> {
-        if self.path.is_none() && self.rules.files.is_empty() {
+        if !self.has_files() {
             return Err(ReloadError::NoFile);
         }
         self.state.reloads.fetch_add(1, Ordering::Relaxed);
         match self.read() {
-            Ok((config, loaded)) => Ok(self.put_in_force(config, loaded)),
+            Ok(fresh) => Ok(self.put_in_force(fresh)),
             Err(mistakes) => {
                 self.state.failures.fetch_add(1, Ordering::Relaxed);
                 self.state.succeeded.store(false, Ordering::Relaxed);
@@ -132,43 +142,105 @@ impl Scraping {
         }
     }
 
-    /// Both kinds of files, or the mistakes of both.
-    fn read(&self) -> Result<(Option<PrometheusConfig>, Loaded), Vec<Note>> {
-        let config = self.path.as_deref().map(prometheus_config::read_file);
-        let (config, mut mistakes) = match config.transpose() {
-            Ok(config) => (config, Vec::new()),
-            Err(mistakes) => (None, mistakes),
+    /// What all files say now, or the mistakes of all.
+    fn read(&self) -> Result<Fresh, Vec<String>> {
+        let started = &self.parts.config;
+        let mut mistakes = Vec::new();
+        let mut config = match &started.file {
+            Some(file) => serve::read_config(Some(file)).unwrap_or_else(|wrong| {
+                mistakes.extend(wrong);
+                started.clone()
+            }),
+            None => started.clone(),
         };
-        match ruling::load(&self.rules, config.as_ref()) {
-            Ok(loaded) if mistakes.is_empty() => return Ok((config, loaded)),
-            Ok(_) => {}
-            Err(more) => mistakes.extend(more),
+        let mut note = |notes: Vec<Note>| mistakes.extend(notes.iter().map(ToString::to_string));
+        let path = started.collect.prometheus_config.as_deref();
+        let prometheus = path.map(prometheus_config::read_file).transpose();
+        let prometheus = prometheus.map_err(&mut note).ok().flatten();
+        let loaded = ruling::load(&config.rules, prometheus.as_ref());
+        let loaded = loaded.map_err(&mut note).unwrap_or_default();
+        let notices = config.notify.load().map_err(&mut note).unwrap_or_default();
+        if !mistakes.is_empty() {
+            return Err(mistakes);
         }
-        Err(mistakes)
+        if let Some(prometheus) = &prometheus {
+            let labels = prometheus.external_labels.iter().cloned();
+            config.collect.external_labels = labels.collect();
+            config.collect.alerting.clone_from(&prometheus.alerting);
+        }
+        log_notify(&notices);
+        Ok(Fresh {
+            config,
+            prometheus,
+            loaded,
+        })
     }
 
-    fn put_in_force(&self, config: Option<PrometheusConfig>, loaded: Loaded) -> InForce {
+    fn put_in_force(&self, fresh: Fresh) -> InForce {
         let in_force = InForce {
-            jobs: config.as_ref().map_or(0, |config| config.jobs.len()),
-            groups: loaded.groups.len(),
+            jobs: fresh.prometheus.as_ref().map_or(0, |read| read.jobs.len()),
+            groups: fresh.loaded.groups.len(),
+            receivers: fresh.config.notify.receivers.len(),
         };
-        log_rules(&loaded);
-        if let Some(config) = config {
-            log(&config);
-            *self.shown() = Shown {
-                jobs: config.jobs.clone(),
-                external_labels: config.external_labels.iter().cloned().collect(),
-            };
-            self.collector.set_jobs(config.jobs);
+        if self.needs_restart(&fresh.config) {
+            tracing::warn!(
+                "other tables of the configuration than [rules] and [notify] have changed: they are read at the next start"
+            );
         }
-        self.ruling.replace(loaded);
-        let now_ms = self.clock.wall_ms();
+        log_rules(&fresh.loaded);
+        if let Some(read) = fresh.prometheus {
+            log(&read);
+            *self.shown() = Shown {
+                jobs: read.jobs.clone(),
+                external_labels: read.external_labels.iter().cloned().collect(),
+            };
+            self.parts.collector.set_jobs(read.jobs);
+        }
+        // Who is told first: what new rules raise finds its receivers.
+        self.parts.notifying.replace(&fresh.config.told());
+        self.parts.ruling.replace(fresh.loaded);
+        let now_ms = self.parts.clock.wall_ms();
         self.state.succeeded_ms.store(now_ms, Ordering::Relaxed);
         self.state.succeeded.store(true, Ordering::Relaxed);
-        let InForce { jobs, groups } = in_force;
-        tracing::info!(jobs, groups, "the configuration files were read again");
+        let InForce {
+            jobs,
+            groups,
+            receivers,
+        } = in_force;
+        tracing::info!(
+            jobs,
+            groups,
+            receivers,
+            "the configuration files were read again"
+        );
         in_force
     }
+
+    /// Whether tables differ that a reload does not look at. Flags of the command line and what
+    /// other files say are left out.
+    fn needs_restart(&self, fresh: &Config) -> bool {
+        let started = &self.parts.config;
+        let mut fresh = fresh.clone();
+        fresh.notify.clone_from(&started.notify);
+        fresh.rules.clone_from(&started.rules);
+        fresh.server.listen = started.server.listen;
+        fresh.server.data.clone_from(&started.server.data);
+        let (collect, before) = (&mut fresh.collect, &started.collect);
+        collect
+            .prometheus_config
+            .clone_from(&before.prometheus_config);
+        collect.jobs.clone_from(&before.jobs);
+        collect.external_labels.clone_from(&before.external_labels);
+        collect.alerting.clone_from(&before.alerting);
+        fresh != *started
+    }
+}
+
+/// What the files say.
+struct Fresh {
+    config: Config,
+    prometheus: Option<PrometheusConfig>,
+    loaded: Loaded,
 }
 
 /// What is in force after a reload.
@@ -177,6 +249,15 @@ pub(crate) struct InForce {
     pub(crate) jobs: usize,
     /// Groups of rules.
     pub(crate) groups: usize,
+    /// Those who are told of alerts.
+    pub(crate) receivers: usize,
+}
+
+/// Notices of an `alertmanager.yml` go to the log.
+pub(crate) fn log_notify(notices: &[Note]) {
+    for notice in notices {
+        tracing::warn!(%notice, "something in alertmanager.yml has no effect");
+    }
 }
 
 /// Notices of rule files go to the log.

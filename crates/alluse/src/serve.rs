@@ -6,7 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use collect::prometheus_config::{self, Note, PrometheusConfig, Weight};
+use collect::{
+    http::Reach,
+    prometheus_config::{self, Note, PrometheusConfig, Weight},
+};
 
 use tokio::{
     io::AsyncReadExt,
@@ -17,7 +20,7 @@ use crate::{
     Failure,
     assemble::assemble,
     cli::ServeArgs,
-    config::{self, Config},
+    config::{self, Config, alertmanager_yml},
     lifecycle::{self, SystemClock},
     ruling,
     scraping::{self, Scraping},
@@ -35,6 +38,11 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     }
     let prometheus = read_jobs(&mut config)?;
     read_rules(&mut config, prometheus.as_ref())?;
+    let notices = config
+        .notify
+        .load()
+        .map_err(|notes| Failure::usage(list(&notes)))?;
+    scraping::log_notify(&notices);
     let assembly =
         assemble(config, Arc::new(SystemClock::new())).map_err(|error| Failure::of(&error))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -102,14 +110,22 @@ async fn reload_on_signal(scraping: Arc<Scraping>) {
 
 /// The configuration of a file, or the defaults; the environment applied.
 pub(crate) fn read(file: Option<&Path>) -> Result<Config, Failure> {
+    read_config(file).map_err(|mistakes| Failure::usage(list(&mistakes)))
+}
+
+/// The same; mistakes as lines.
+pub(crate) fn read_config(file: Option<&Path>) -> Result<Config, Vec<String>> {
     let text = match file {
         Some(file) => std::fs::read_to_string(file)
-            .map_err(|e| Failure::usage(format!("alluse: cannot read {}: {e}", file.display())))?,
+            .map_err(|e| vec![format!("alluse: cannot read {}: {e}", file.display())])?,
         None => String::new(),
     };
     let name = file.map_or_else(|| "defaults".to_owned(), |f| f.display().to_string());
-    let mut config = config::read(&name, &text, &environment())
-        .map_err(|mistakes| Failure::usage(list(&mistakes)))?;
+    let lines = |mistakes: Vec<config::Mistake>| -> Vec<String> {
+        mistakes.iter().map(ToString::to_string).collect()
+    };
+    let mut config = config::read(&name, &text, &environment()).map_err(lines)?;
+    config.file = file.map(Path::to_path_buf);
     config.collect.prometheus_config = beside(file, config.collect.prometheus_config);
     ruling::beside(file.and_then(Path::parent), &mut config.rules.files);
     Ok(config)
@@ -123,6 +139,7 @@ pub(crate) fn read_jobs(config: &mut Config) -> Result<Option<PrometheusConfig>,
     let read = scraping::load(file).map_err(|notes| Failure::usage(list(&notes)))?;
     config.collect.jobs.clone_from(&read.jobs);
     config.collect.external_labels = read.external_labels.iter().cloned().collect();
+    config.collect.alerting.clone_from(&read.alerting);
     Ok(Some(read))
 }
 
@@ -164,12 +181,12 @@ struct Said {
     is_mistake: bool,
 }
 
-/// Reports every mistake of a configuration, and of the Prometheus configuration it names; in
-/// the latter also the keys that have no effect.
+/// Reports every mistake of a configuration, and of the files it names; in the latter also the
+/// keys that have no effect.
 pub(crate) fn check(file: &Path, json: bool) -> Result<(), Failure> {
     let is_yaml = file.extension().is_some_and(|e| e == "yml" || e == "yaml");
     let said = if is_yaml {
-        check_prometheus(file)
+        check_yaml(file)
     } else {
         check_own(file)?
     };
@@ -206,9 +223,22 @@ fn check_own(file: &Path) -> Result<Vec<Said>, Failure> {
             let mut said = named.as_deref().map_or_else(Vec::new, check_prometheus);
             ruling::beside(file.parent(), &mut config.rules.files);
             said.extend(check_rules(&config.rules, named.as_deref()));
+            let notes = config.notify.load().unwrap_or_else(|mistakes| mistakes);
+            said.extend(notes.into_iter().map(said_of));
             Ok(said)
         }
     }
+}
+
+/// Prometheus's file, or Alertmanager's.
+fn check_yaml(file: &Path) -> Vec<Said> {
+    let root = prometheus_config::read_yaml(file);
+    if !root.is_ok_and(|root| alertmanager_yml::is_one(&root)) {
+        return check_prometheus(file);
+    }
+    let read = alertmanager_yml::read_file(file, Reach::NotLinkLocal);
+    let notes = read.map_or_else(|mistakes| mistakes, |read| read.notices);
+    notes.into_iter().map(said_of).collect()
 }
 
 fn check_prometheus(file: &Path) -> Vec<Said> {

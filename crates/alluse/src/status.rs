@@ -1,40 +1,22 @@
 //! `alluse status`: how a server's subsystems fare.
 
-use std::io::Write;
-
 use serde_json::Value;
 
-use crate::{Failure, cli::StatusArgs};
+use crate::{Failure, asking, cli::StatusArgs};
 
 /// Asks and prints; fails when anything is unhealthy.
 pub(crate) fn run(args: &StatusArgs) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let runtime = runtime.map_err(|error| Failure::of(&error))?;
-    let reply = runtime.block_on(ask(args))?;
+    let reply = asking::ask(|client| client.get(asking::api(&args.url, "health")))?;
     let text = if args.json {
         reply.to_string()
     } else {
         table(&reply["data"])
     };
-    writeln!(std::io::stdout(), "{text}").map_err(|error| Failure::of(&error))?;
+    asking::print(&text)?;
     if reply["data"]["status"] == "unhealthy" {
         return Err(Failure::new("alluse: the server is unhealthy"));
     }
     Ok(())
-}
-
-async fn ask(args: &StatusArgs) -> Result<Value, Failure> {
-    let url = format!("{}/api/v1/health", args.url.trim_end_matches('/'));
-    let reply = reqwest::Client::new().get(&url).send().await;
-    let reply = reply.map_err(|error| Failure::of(&error))?;
-    let json: Value = reply.json().await.map_err(|error| Failure::of(&error))?;
-    if json["status"] == "success" {
-        return Ok(json);
-    }
-    let why = json["error"].as_str().unwrap_or("no reason given");
-    Err(Failure::new(format!("alluse: {why}")))
 }
 
 /// A line a subsystem, and the verdict on all of them.

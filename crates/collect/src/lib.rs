@@ -10,6 +10,7 @@
 //! | [`scrape`] | a target over HTTP: `up`, `scrape_*`, staleness markers |
 //! | [`prometheus_config`] | `prometheus.yml` as it is, with places for every note |
 //! | [`job`], [`discovery`] | jobs and their targets: lists, files, DNS, HTTP |
+//! | [`alertmanager`] | where alerts are sent, found as targets are
 //! | [`http`] | the client: credentials, TLS, redirects |
 //! | [`relabel`](mod@relabel) | rules that rewrite, keep or drop label sets |
 //! | [`exposition`] | Prometheus and OpenMetrics text into samples, strictly |
@@ -19,6 +20,7 @@
 //! | [`quality`], [`quarantine`] | what came by each door and what became of it; what was refused, to be looked at |
 //! | [`tally`] | the collector's own counters |
 
+pub mod alertmanager;
 pub mod cgroup;
 pub mod collector;
 mod completeness;
@@ -43,6 +45,7 @@ pub mod tally;
 pub mod ticker;
 pub mod trigger;
 
+pub use alertmanager::{AlertmanagerSet, Alertmanagers};
 pub use cgroup::{CgroupConfig, Cgroups};
 pub use collector::{Collector, Config, Handle, TargetStatus};
 pub use exposition::{Exemplar, Exposition, Format, Limits, ParseError, ParsedSample, Parser};

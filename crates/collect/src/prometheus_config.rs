@@ -11,9 +11,11 @@
 //! | `scrape` | one of `scrape_configs` |
 //! | `http` | credentials, TLS, redirects: shared by scraping and discovery |
 //! | `discover` | `static_configs` and `*_sd_configs` |
+//! | `alerting` | `alerting` |
 //! | `elsewhere` | the parts of the file that other servers or other files are for |
 //! | [`units`] | time spans and sizes |
 
+mod alerting;
 mod discover;
 mod elsewhere;
 mod global;
@@ -31,6 +33,8 @@ pub use yaml::{Note, Weight, units};
 
 pub use crate::discovery::file::expand;
 use crate::job::Job;
+pub use alerting::Alerting;
+pub use http::{read as http_settings, tls as tls_settings};
 
 use global::Global;
 
@@ -52,6 +56,8 @@ pub struct PrometheusConfig {
     pub evaluation_interval: Option<Duration>,
     /// How far back groups of rules look that do not say.
     pub rule_query_offset: Option<Duration>,
+    /// Who is told of alerts.
+    pub alerting: Alerting,
     /// Keys understood that have no effect, in the order of the text.
     pub notices: Vec<Note>,
 }
@@ -77,6 +83,7 @@ pub fn read(name: &str, text: &str, folder: &Path) -> Result<PrometheusConfig, V
     let patterns = table.texts("scrape_config_files");
     let rule_files = table.texts("rule_files").into_iter();
     let rule_files = rule_files.map(|said| folder.join(said)).collect();
+    let alerting = alerting::read(table.table("alerting"), folder);
     elsewhere::read(&table);
     check_names(&table, &jobs);
     table.finish();
@@ -101,6 +108,7 @@ pub fn read(name: &str, text: &str, folder: &Path) -> Result<PrometheusConfig, V
         rule_files,
         evaluation_interval: global.evaluation_interval,
         rule_query_offset: global.rule_query_offset,
+        alerting,
         notices: all,
     })
 }
@@ -136,6 +144,13 @@ fn check_names(table: &Table<'_>, jobs: &[Job]) {
             table.mistake("scrape_configs", what);
         }
     }
+}
+
+/// Reads a YAML file of any kind.
+pub fn read_yaml(path: &Path) -> Result<Node, Vec<Note>> {
+    let name = path.display().to_string();
+    let text = text_of(path).map_err(|what| vec![whole_file(&name, what)])?;
+    parse(&name, &text)
 }
 
 fn parse(name: &str, text: &str) -> Result<Node, Vec<Note>> {

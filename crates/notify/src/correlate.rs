@@ -75,6 +75,12 @@ impl Dependencies {
         })
     }
 
+    /// Whether what one alert is of depends on what another is of.
+    pub(crate) fn follows(&self, effect: &Labels, cause: &Labels) -> bool {
+        let both = self.component_of(effect).zip(self.component_of(cause));
+        both.is_some_and(|(effect, cause)| self.reach[effect].contains(&cause))
+    }
+
     fn component_of(&self, labels: &Labels) -> Option<usize> {
         let mut all = self.components.iter();
         all.position(|component| all_match(&component.matchers, labels))

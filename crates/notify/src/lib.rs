@@ -20,23 +20,27 @@
 //! - a lane (a group and one way of telling) is told nothing twice within its repeat interval;
 //! - whoever was told of an alert is told once that it is resolved;
 //! - what is muted is never told: it is left alone until it is no longer;
-//! - after a restart from [`Notifier::snapshot`] all of this still holds.
+//! - after a restart from [`Notifier::snapshot`], and under another plan after
+//!   [`Notifier::replan`], all of this still holds.
 
 pub mod correlate;
 mod fingerprint;
 mod group;
 mod inhibit;
+pub mod learn;
 pub mod matchers;
 mod mute;
 mod notification;
 mod notifier;
 mod plan;
+mod replan;
 pub mod resend;
 mod route;
 mod silence;
 mod snapshot;
 mod status;
 pub mod times;
+pub mod zone;
 
 pub use fingerprint::Fingerprint;
 pub use inhibit::InhibitRule;

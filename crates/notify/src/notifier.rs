@@ -45,8 +45,8 @@ pub(crate) struct Held {
 /// A notification on its way.
 #[derive(Debug)]
 pub(crate) struct Flight {
-    group: GroupKey,
-    to: Integration,
+    pub(crate) group: GroupKey,
+    pub(crate) to: Integration,
     pub(crate) firing: BTreeSet<Fingerprint>,
     resolved: BTreeSet<Fingerprint>,
 }
@@ -81,7 +81,7 @@ pub struct Notifier {
     pub(crate) flights: BTreeMap<u64, Flight>,
     next_id: u64,
     tally: Tally,
-    changes: u64,
+    pub(crate) changes: u64,
 }
 
 impl Notifier {
@@ -553,6 +553,19 @@ impl Notifier {
     #[must_use]
     pub fn silence_of(&self, id: &str) -> Option<&Silence> {
         self.silences.get(id)
+    }
+
+    /// Ways that wait to try again, by receiver: how many groups they could not be told of.
+    #[must_use]
+    pub fn failing(&self) -> BTreeMap<&str, usize> {
+        let mut failing = BTreeMap::new();
+        let lanes = self.groups.values().flat_map(|group| &group.lanes);
+        for (to, lane) in lanes {
+            if matches!(lane.state, LaneState::Waiting { attempt: 1.., .. }) {
+                *failing.entry(to.receiver.as_str()).or_default() += 1;
+            }
+        }
+        failing
     }
 
     /// Notifications on their way.

@@ -83,9 +83,25 @@ impl Plan {
         Self { limits, ..self }
     }
 
+    /// Another plan's dependencies and limits.
+    #[must_use]
+    pub fn like(self, other: &Self) -> Self {
+        Self {
+            dependencies: other.dependencies.clone(),
+            limits: other.limits,
+            ..self
+        }
+    }
+
     /// Names of the receivers, in order.
     pub fn receivers(&self) -> impl Iterator<Item = &str> {
         self.receivers.keys().map(String::as_str)
+    }
+
+    /// The routes in the order of the text; the root is the first.
+    #[must_use]
+    pub fn routes(&self) -> &[crate::Route] {
+        self.tree.all()
     }
 
     /// Receivers of an alert, without escalation, in the order of the routes that lead to them.
@@ -95,6 +111,12 @@ impl Plan {
         routes
             .map(|at| self.tree.node(at).receiver.as_str())
             .collect()
+    }
+
+    /// Whether it is declared that alerts with these labels follow from alerts with those.
+    #[must_use]
+    pub fn follows(&self, effect: &model::Labels, cause: &model::Labels) -> bool {
+        self.dependencies.follows(effect, cause)
     }
 
     fn mistakes(&self) -> Vec<String> {

@@ -49,6 +49,12 @@ impl Resend {
         self.refused
     }
 
+    /// What an Alertmanager that was not there is to be told: everything that fires, and what was
+    /// resolved lately.
+    pub fn standing(&self) -> impl Iterator<Item = &Alert> {
+        self.sent.values().map(|sent| &sent.alert)
+    }
+
     /// Takes what is posted, and gives what of it, and of what was resolved before, is to be sent.
     pub fn post(&mut self, alerts: &[Alert], now_ms: i64) -> Vec<Alert> {
         let mut due = Vec::new();

@@ -4,7 +4,7 @@
 //! while those that took it say `continue`; where no child does, the node itself. What a route
 //! does not say it has from its parent, but for times and matchers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{Labels, Matcher};
 
@@ -85,7 +85,8 @@ pub struct RouteSaid {
 /// A node as meant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {
-    /// Names it in snapshots and to receivers: the matchers on the way to it, and its place.
+    /// Names it in snapshots and to receivers: the matchers on the way to it, as in Alertmanager,
+    /// with a number where an elder sibling has the same.
     pub key: String,
     /// Who is told.
     pub receiver: String,
@@ -116,6 +117,11 @@ const GROUP_WAIT_MS: i64 = 30_000;
 const GROUP_INTERVAL_MS: i64 = 5 * 60_000;
 const REPEAT_INTERVAL_MS: i64 = 4 * 3_600_000;
 
+fn key_of(said: &RouteSaid) -> String {
+    let shown: Vec<String> = said.matchers.iter().map(ToString::to_string).collect();
+    format!("{{{}}}", shown.join(","))
+}
+
 /// The tree, its nodes in the order of the text; the root is the first.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Tree(Vec<Route>);
@@ -137,16 +143,16 @@ impl Tree {
             children: Vec::new(),
         };
         let mut tree = Self(Vec::new());
-        tree.add(root, &outermost, 0);
+        let key = key_of(&root);
+        tree.add(root, &outermost, key);
         tree
     }
 
-    fn add(&mut self, said: RouteSaid, parent: &Route, place: usize) -> usize {
+    fn add(&mut self, said: RouteSaid, parent: &Route, key: String) -> usize {
         let mut escalate = said.escalate.unwrap_or_else(|| parent.escalate.clone());
         escalate.sort_by_key(|step| step.after_ms);
-        let shown: Vec<String> = said.matchers.iter().map(ToString::to_string).collect();
         let route = Route {
-            key: format!("{}/{{{}}}#{place}", parent.key, shown.join(",")),
+            key,
             receiver: said.receiver.unwrap_or_else(|| parent.receiver.clone()),
             matchers: said.matchers,
             continues: said.continues,
@@ -161,8 +167,17 @@ impl Tree {
         };
         let index = self.0.len();
         self.0.push(route.clone());
-        for (place, child) in said.routes.into_iter().enumerate() {
-            let child = self.add(child, &route, place);
+        let mut alike: BTreeMap<String, usize> = BTreeMap::new();
+        for child in said.routes {
+            let key = format!("{}/{}", route.key, key_of(&child));
+            let elder = alike.entry(key.clone()).or_default();
+            *elder += 1;
+            let key = if *elder > 1 {
+                format!("{key}#{elder}")
+            } else {
+                key
+            };
+            let child = self.add(child, &route, key);
             self.0[index].children.push(child);
         }
         index

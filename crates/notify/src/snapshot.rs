@@ -117,14 +117,13 @@ impl Notifier {
             let fingerprint = Fingerprint::of(&held.alert.labels);
             notifier.alerts.insert(fingerprint, held);
         }
-        let routes = notifier.plan.tree.all().iter().enumerate();
-        let routes: BTreeMap<String, usize> =
-            routes.map(|(at, route)| (route.key.clone(), at)).collect();
+        let routes = notifier.places();
         for saved in snapshot.groups {
             if let Some(&route) = routes.get(&saved.route) {
                 notifier.restore_group(route, saved, now_ms);
             }
         }
+        notifier.settle();
         notifier.adopt(now_ms);
         notifier
     }
@@ -169,7 +168,7 @@ impl Notifier {
 
     /// Puts firing alerts that a changed plan has left without a group into one, and drops those
     /// that are over and in none.
-    fn adopt(&mut self, now_ms: i64) {
+    pub(crate) fn adopt(&mut self, now_ms: i64) {
         let all: Vec<(Fingerprint, Alert)> = self
             .alerts
             .iter()

@@ -1,10 +1,14 @@
 //! Times of the week and the year at which a route is quiet or heard: Alertmanager's time
 //! intervals (<https://prometheus.io/docs/alerting/latest/configuration/#time_interval>).
 //!
-//! A moment is inside an interval when it is inside each part that is given. Clock times are
-//! those of UTC plus a fixed offset.
+//! A moment is inside an interval when it is inside each part that is given, by the clock of the
+//! interval's place.
 
 use std::ops::RangeInclusive;
+
+use numerics::calendar;
+
+use crate::zone::Zone;
 
 /// When; a part without ranges holds always.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -19,8 +23,8 @@ pub struct TimeInterval {
     pub months: Vec<RangeInclusive<u8>>,
     /// Years.
     pub years: Vec<RangeInclusive<i32>>,
-    /// Minutes east of UTC.
-    pub offset_minutes: i16,
+    /// Whose clock it is.
+    pub zone: Zone,
 }
 
 const WEEKDAYS: [&str; 7] = [
@@ -52,7 +56,8 @@ impl TimeInterval {
     /// Whether a moment, ms since the Unix epoch, is inside.
     #[must_use]
     pub fn contains(&self, at_ms: i64) -> bool {
-        let minutes = at_ms.div_euclid(60_000) + i64::from(self.offset_minutes);
+        let at_s = at_ms.div_euclid(1_000);
+        let minutes = (at_s + i64::from(self.zone.offset_s(at_s))).div_euclid(60);
         let (day, minute) = (
             minutes.div_euclid(i64::from(DAY_MINUTES)),
             minutes.rem_euclid(i64::from(DAY_MINUTES)),
@@ -81,33 +86,16 @@ struct Date {
 }
 
 impl Date {
-    /// So many days after 1970-01-01, a Thursday (Hinnant's `civil_from_days`).
+    /// So many days after 1970-01-01.
     fn of(days: i64) -> Self {
-        let shifted = days + 719_468;
-        let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-        let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-        let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let month_from_march = (5 * of_year + 2) / 153;
-        let day = of_year - (153 * month_from_march + 2) / 5 + 1;
-        let month = if month_from_march < 10 {
-            month_from_march + 3
-        } else {
-            month_from_march - 9
-        };
-        let year = year_of_era + era * 400 + i64::from(month <= 2);
-        let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-        let days_in_month = match month {
-            4 | 6 | 9 | 11 => 30,
-            2 if is_leap => 29,
-            2 => 28,
-            _ => 31,
-        };
+        let date = calendar::Date::of(days);
+        let signed = |day: u8| i8::try_from(day).expect("1 to 31");
         Self {
-            year: i32::try_from(year).unwrap_or(i32::MAX),
-            month: u8::try_from(month).expect("1 to 12"),
-            day: i8::try_from(day).expect("1 to 31"),
-            days_in_month,
-            weekday: u8::try_from((days + 4).rem_euclid(7)).expect("0 to 6"),
+            year: i32::try_from(date.year).unwrap_or(i32::MAX),
+            month: date.month,
+            day: signed(date.day),
+            days_in_month: signed(date.days_in_month()),
+            weekday: calendar::weekday(days),
         }
     }
 
@@ -183,23 +171,22 @@ pub fn years(text: &str) -> Result<RangeInclusive<i32>, String> {
     range.ok_or_else(|| format!("{text:?} is not a range of years such as 2026:2028"))
 }
 
-/// `UTC`, or an offset such as `+02:00`, in minutes.
-pub fn location(text: &str) -> Result<i16, String> {
-    if matches!(text, "UTC" | "Etc/UTC" | "GMT") {
-        return Ok(0);
+/// `UTC`, or an offset such as `+02:00`; `None` for the name of a place.
+#[must_use]
+pub fn offset(text: &str) -> Option<Zone> {
+    if matches!(text, "" | "UTC" | "Etc/UTC" | "GMT") {
+        return Some(Zone::default());
     }
     let offset = |sign: i16, rest: &str| -> Option<i16> {
         let minutes = clock_time(rest).ok()?;
         Some(sign * i16::try_from(minutes).ok()?)
     };
-    let found = match text.split_at_checked(1) {
+    let minutes = match text.split_at_checked(1) {
         Some(("+", rest)) => offset(1, rest),
         Some(("-", rest)) => offset(-1, rest),
         _ => None,
     };
-    found.ok_or_else(|| {
-        format!("{text:?} is neither UTC nor an offset such as +02:00; zones with summer time are not known here")
-    })
+    minutes.map(Zone::fixed)
 }
 
 fn numbers<N: std::str::FromStr + Copy>(text: &str) -> Option<RangeInclusive<N>> {
@@ -244,14 +231,14 @@ mod tests {
             days: vec![days_of_month("-2:-1").unwrap()],
             months: vec![months("february").unwrap()],
             years: vec![years("2025:2026").unwrap()],
-            offset_minutes: 0,
+            zone: Zone::default(),
         };
         assert!(night.contains(FRIDAY));
         assert!(!night.contains(FRIDAY - 31 * 60_000), "20:59");
         assert!(!night.contains(FRIDAY + 24 * 3_600_000), "Saturday");
         assert!(!night.contains(FRIDAY - 24 * 3_600_000), "the 26th");
         let east = TimeInterval {
-            offset_minutes: location("+03:00").unwrap(),
+            zone: offset("+03:00").unwrap(),
             ..night
         };
         assert!(!east.contains(FRIDAY), "00:30 on Saturday there");
@@ -288,11 +275,11 @@ mod tests {
         assert!(months("13").is_err() && months("0").is_err());
         assert_eq!(months("5"), Ok(5..=5));
         assert!(days_of_month("0").is_err() && days_of_month("5:1").is_err());
-        assert!(
-            location("Europe/Berlin")
-                .unwrap_err()
-                .contains("summer time")
+        assert_eq!(offset("-03:30"), Some(Zone::fixed(-210)));
+        assert_eq!(
+            offset("Europe/Berlin"),
+            None,
+            "a name, for who knows places"
         );
-        assert_eq!(location("-03:30"), Ok(-210));
     }
 }

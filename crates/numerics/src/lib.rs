@@ -1,5 +1,6 @@
-//! Numbers in, numbers out: statistics, linear algebra, sketches, seeded randomness.
+//! Numbers in, numbers out: statistics, linear algebra, sketches, seeded randomness, the calendar.
 
+pub mod calendar;
 pub mod distribution;
 pub mod linalg;
 pub mod moments;

@@ -46,15 +46,24 @@ impl fmt::Display for Note {
 #[derive(Debug)]
 pub struct Notes {
     file: String,
+    /// Who knows the keys.
+    whose: &'static str,
     notes: RefCell<Vec<Note>>,
 }
 
 impl Notes {
-    /// An empty list for the file of this name.
+    /// An empty list for the file of this name, one of Prometheus's.
     #[must_use]
     pub fn new(file: &str) -> Self {
+        Self::of(file, "Prometheus")
+    }
+
+    /// An empty list for a file of this program's.
+    #[must_use]
+    pub fn of(file: &str, whose: &'static str) -> Self {
         Self {
             file: file.to_owned(),
+            whose,
             notes: RefCell::default(),
         }
     }
@@ -138,6 +147,13 @@ impl<'n> Table<'n> {
         let at = self.place(key);
         self.notes
             .add(at, &self.key(key), message.into(), Weight::Mistake);
+    }
+
+    /// Notes that a key is read and does not do all that it says.
+    pub fn notice(&self, key: &'static str, message: impl Into<String>) {
+        let at = self.place(key);
+        self.notes
+            .add(at, &self.key(key), message.into(), Weight::Notice);
     }
 
     /// Notes a mistake about a value inside this mapping.
@@ -336,7 +352,7 @@ impl<'n> Table<'n> {
                 Some(near) => format!("; did you mean `{near}`?"),
                 None => String::new(),
             };
-            let message = format!("is not a key Prometheus knows here{hint}");
+            let message = format!("is not a key {} knows here{hint}", self.notes.whose);
             self.notes
                 .add(key.at, &self.key(&key.name), message, Weight::Mistake);
         }

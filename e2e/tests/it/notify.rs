@@ -283,7 +283,9 @@ async fn mail_server(listener: TcpListener) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_test_notification_goes_out_by_mail_and_into_a_file() {
+async fn a_test_notification_goes_out_by_mail_to_a_pager_and_into_a_file() {
+    let pager = Receiver::default();
+    let hook = pager.listen().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let host = listener.local_addr().unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -294,7 +296,8 @@ async fn a_test_notification_goes_out_by_mail_and_into_a_file() {
         "[collect]\nhost = \"off\"\n[[notify.receiver]]\nname = \"ops\"\n\
          [[notify.receiver.email]]\nsmarthost = \"{host}\"\nfrom = \"Alerts <au@here.test>\"\n\
          to = [\"ops@there.test\"]\nencryption = \"none\"\nuser = \"me\"\npassword_file = \"{}\"\n\
-         [[notify.receiver.file]]\npath = \"{}\"\n",
+         [[notify.receiver.file]]\npath = \"{}\"\n\
+         [[notify.receiver.pagerduty]]\nrouting_key = \"sesame\"\nurl = \"{hook}\"\n",
         secret.display(),
         lines.display(),
     );
@@ -303,7 +306,15 @@ async fn a_test_notification_goes_out_by_mail_and_into_a_file() {
     let url = &server.http.url;
     let test = program::output(&["notify", "test", "ops", "--url", url]).await;
     let said = String::from_utf8(test.stdout).unwrap();
-    assert_eq!(said, "email\tdelivered\nfile\tdelivered\n");
+    assert_eq!(
+        said,
+        "pagerduty\tdelivered\nemail\tdelivered\nfile\tdelivered\n"
+    );
+    let event = &pager.heard()[0];
+    assert_eq!(
+        (&event["event_action"], &event["routing_key"]),
+        (&json!("trigger"), &json!("sesame"))
+    );
     let mail = hearing.await.unwrap();
     for line in [
         // \0me\0open sesame
@@ -474,6 +485,198 @@ async fn a_real_alertmanager_is_told_what_our_rules_raise() {
         known["data"]["activeAlertmanagers"][0]["url"],
         format!("{peer}/api/v2/alerts")
     );
+}
+
+/// A Prometheus's configuration as it is, and nothing else, makes its Alertmanagers hear of what
+/// its rules raise; they come and go with the discovery.
+#[tokio::test]
+async fn a_prometheus_yml_alone_tells_its_alertmanagers() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some((_peer, peer)) = alertmanager(folder.path()) else {
+        println!("skipped: no program `prometheus-alertmanager`");
+        return;
+    };
+    let write = |name: &str, text: &str| {
+        let beside = folder.path().join("new");
+        std::fs::write(&beside, text).unwrap();
+        std::fs::rename(beside, folder.path().join(name)).unwrap();
+    };
+    write(
+        "rules.yml",
+        "groups: [{name: g, interval: 1s, rules: [{alert: Always, expr: 'vector(7)', \
+         labels: {replica: a, severity: page}}]}]\n",
+    );
+    write("peers.json", "[]");
+    write(
+        "p.yml",
+        "global: {external_labels: {site: x, replica: b}}\n\
+         rule_files: [rules.yml]\n\
+         alerting:\n  \
+           alert_relabel_configs: [{regex: replica, action: labeldrop}]\n  \
+           alertmanagers:\n  \
+           - file_sd_configs: [{files: [peers.json]}]\n    \
+             alert_relabel_configs: [{target_label: via, replacement: file}]\n    \
+             relabel_configs: [{source_labels: [__address__], regex: 'gone.*', action: drop}]\n",
+    );
+    let config =
+        "[collect]\nhost = \"off\"\nprometheus_config = \"p.yml\"\n[rules]\ndefaults = false\n";
+    let server = Server::start(folder.path(), config).await;
+    wait::until("the rule to fire", async || {
+        let firing = server.http.get("/api/v2/alerts").await.json();
+        (firing.as_array()?.len() == 1).then_some(())
+    })
+    .await;
+    // It has fired before anybody was there to be told, and is told at once all the same.
+    let host = peer.trim_start_matches("http://");
+    write(
+        "peers.json",
+        &format!("[{{\"targets\": [\"{host}\", \"gone:1\"]}}]"),
+    );
+    let there = e2e::http::Client::new(&peer);
+    let alert = wait::until("the Alertmanager to be told", async || {
+        let reply = there.try_get("/api/v2/alerts").await?;
+        (reply.status == 200)
+            .then(|| reply.json()[0].clone())
+            .filter(|a| a.is_object())
+    })
+    .await;
+    assert_eq!(
+        alert["labels"],
+        json!({"alertname": "Always", "severity": "page", "site": "x", "via": "file"})
+    );
+    let known = server.http.get("/api/v1/alertmanagers").await.json();
+    assert_eq!(
+        known["data"],
+        json!({
+            "activeAlertmanagers": [{"url": format!("{peer}/api/v2/alerts")}],
+            "droppedAlertmanagers": [{"url": "http://gone:1/api/v2/alerts"}],
+        })
+    );
+    write("peers.json", "[]");
+    wait::until("it to be forgotten", async || {
+        let known = server.http.get("/api/v1/alertmanagers").await.json();
+        known["data"]["activeAlertmanagers"]
+            .as_array()?
+            .is_empty()
+            .then_some(())
+    })
+    .await;
+}
+
+/// An `alertmanager.yml` with one receiver that takes everything.
+fn alertmanager_yml(url: &str, group_by: &str) -> String {
+    format!(
+        "route: {{receiver: team, group_by: [{group_by}], group_wait: 0s, group_interval: 1s}}\n\
+         receivers: [{{name: team, webhook_configs: [{{url_file: {url}}}]}}]\n"
+    )
+}
+
+#[tokio::test]
+async fn an_alertmanager_yml_is_read_as_it_is_and_again_while_running() {
+    let (receiver, other) = (Receiver::default(), Receiver::default());
+    let folder = tempfile::tempdir().unwrap();
+    // Found beside the file that names them.
+    let conf = folder.path().join("conf");
+    std::fs::create_dir(&conf).unwrap();
+    std::fs::write(conf.join("one"), receiver.listen().await).unwrap();
+    std::fs::write(conf.join("two"), other.listen().await).unwrap();
+    let file = conf.join("am.yml");
+    std::fs::write(&file, alertmanager_yml("one", "alertname")).unwrap();
+    let text = "[collect]\nhost = \"off\"\n[notify]\nalertmanager_file = \"conf/am.yml\"\n";
+    let server = Server::start(folder.path(), text).await;
+    raise(&server, json!({"alertname": "A"}), None).await;
+    receiver.told("A", "firing").await;
+
+    // Mistakes change nothing, and are told with their places.
+    let broken = alertmanager_yml("two", "alertname").replace("receiver: team", "receiver: x");
+    std::fs::write(&file, broken).unwrap();
+    let refused = server.http.raw("/-/reload", "text/plain", "").await;
+    assert_eq!(refused.status, 500);
+    assert!(
+        refused.text.contains("am.yml:1:9: route.receiver"),
+        "{}",
+        refused.text
+    );
+
+    // Another address for the same receiver: what was told is not told again, and of its end the
+    // new one hears.
+    std::fs::write(&file, alertmanager_yml("two", "alertname")).unwrap();
+    let taken = server.http.raw("/-/reload", "text/plain", "").await;
+    assert_eq!(taken.status, 200, "{}", taken.text);
+    assert!(taken.text.contains("1 receivers"), "{}", taken.text);
+    raise(&server, json!({"alertname": "B"}), None).await;
+    other.told("B", "firing").await;
+    raise(
+        &server,
+        json!({"alertname": "A"}),
+        Some("2020-01-02T00:00:00Z"),
+    )
+    .await;
+    other.told("A", "resolved").await;
+    assert_eq!(other.of("A", "firing").len(), 0);
+    assert_eq!(receiver.of("A", "firing").len(), 1);
+
+    // `[notify]` itself is read again, too: here it loses the file.
+    let plain = format!("{text}\n").replace("alertmanager_file = \"conf/am.yml\"", "");
+    std::fs::write(folder.path().join("alluse.toml"), plain).unwrap();
+    let taken = server.http.raw("/-/reload", "text/plain", "").await;
+    assert_eq!(taken.status, 200, "{}", taken.text);
+    let receivers = server.http.get("/api/v2/receivers").await.json();
+    assert_eq!(receivers, json!([{"name": "log"}]));
+}
+
+#[tokio::test]
+async fn who_cannot_be_told_is_told_by_health() {
+    let folder = tempfile::tempdir().unwrap();
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", gone.local_addr().unwrap());
+    drop(gone);
+    let server = Server::start(folder.path(), &config(&url, "")).await;
+    raise(&server, json!({"alertname": "A"}), None).await;
+    let subsystem = wait::until("the notifier to be degraded", async || {
+        let health = server.http.get("/api/v1/health").await.json();
+        let all = health["data"]["subsystems"].as_array()?.clone();
+        all.into_iter()
+            .find(|s| s["name"] == "notify" && s["status"] == "degraded")
+    })
+    .await;
+    assert_eq!(subsystem["reason"], "\"team\" cannot be told of 1 groups");
+}
+
+#[tokio::test]
+async fn a_file_is_tried_without_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("am.yml");
+    let text = "route:\n  receiver: team\n  routes:\n  - matchers: [severity=page]\n    receiver: pager\n\
+                receivers:\n- name: team\n- name: pager\n  webhook_configs: [{url: 'http://x/'}]\n\
+                templates: [x.tmpl]\n";
+    std::fs::write(&file, text).unwrap();
+    let shown = shown(&file);
+    let check = program::output(&["notify", "check", &shown]).await;
+    assert_eq!(check.status.code(), Some(0), "{check:?}");
+    let said = String::from_utf8(check.stdout).unwrap();
+    for part in [
+        "receiver team\tnobody is told",
+        "receiver pager\twebhook",
+        "route {}/{severity=\"page\"}\tpager",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let notice = String::from_utf8(check.stderr).unwrap();
+    assert!(notice.contains("am.yml:10:1: templates"), "{notice}");
+    let told = program::output(&["notify", "check", &shown, "severity=page", "host=a"]).await;
+    assert_eq!(String::from_utf8(told.stdout).unwrap(), "pager\n");
+    std::fs::write(&file, format!("{text}inhibit_rule: []\n")).unwrap();
+    for command in ["notify", "config"] {
+        let wrong = program::output(&[command, "check", &shown]).await;
+        assert_eq!(wrong.status.code(), Some(2));
+        let said = [wrong.stdout, wrong.stderr].concat();
+        let said = String::from_utf8(said).unwrap();
+        assert!(
+            said.contains("am.yml:11:1: inhibit_rule") && said.contains("inhibit_rules"),
+            "{said}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -149,6 +149,94 @@ async fn shapes(server: &Server) {
     server.answered("alluse_rule_evaluations_total > 0").await;
 }
 
+/// Eight times a disk was full and the database of the same host stopped a minute later: that the
+/// one follows from the other is proposed, in a form that the configuration takes.
+#[tokio::test]
+async fn alerts_that_follow_others_again_and_again_are_proposed_as_dependencies() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), "[collect]\nhost = \"off\"\n").await;
+    let series = |name: &str, hour: i64| {
+        let host = if hour % 2 == 0 { "a" } else { "b" };
+        [
+            ("__name__", "ALERTS"),
+            ("alertname", name),
+            ("alertstate", "firing"),
+            ("host", host),
+        ]
+        .map(|(name, value)| (name, value.to_owned()))
+        .to_vec()
+    };
+    let over = f64::from_bits(0x7ff0_0000_0000_0002);
+    let headers = [
+        ("content-type", "application/x-protobuf"),
+        ("content-encoding", "snappy"),
+        ("x-prometheus-remote-write-version", "0.1.0"),
+    ];
+    let now_ms = e2e::pushed::now_ms();
+    for hour in (1..=8).rev() {
+        let at_ms = now_ms - hour * 3_600_000;
+        let (disk, database) = (series("DiskFull", hour), series("DatabaseDown", hour));
+        for (later_s, samples) in [
+            (0, vec![(disk.clone(), 1.0)]),
+            (60, vec![(disk.clone(), 1.0), (database.clone(), 1.0)]),
+            (300, vec![(disk, over), (database, over)]),
+        ] {
+            let body = e2e::pushed::write_request(samples.into_iter(), at_ms + later_s * 1_000);
+            let reply = server.http.bytes("/api/v1/write", &headers, body).await;
+            assert!(reply.status < 300, "{}", reply.text);
+        }
+    }
+    let url = &server.http.url;
+    let related = program::output(&["alerts", "related", "--url", url]).await;
+    let said = String::from_utf8(related.stdout).unwrap();
+    let line = "DatabaseDown follows DiskFull\t8 of 8 times\tafter 60.0 s\tsame host\t";
+    assert!(said.starts_with(line), "{said}");
+    assert!(said.contains("depends_on = [\"DiskFull\"]"), "{said}");
+    // Declared, after a reload, it is told as such.
+    let tables = said.split_once("says so:\n").unwrap().1;
+    let file = folder.path().join("alluse.toml");
+    std::fs::write(&file, format!("[collect]\nhost = \"off\"\n{tables}")).unwrap();
+    let taken = server.http.raw("/-/reload", "text/plain", "").await;
+    assert_eq!(taken.status, 200, "{}", taken.text);
+    let reply = server.http.get("/api/v1/alerts/dependencies").await.json();
+    assert_eq!(
+        reply["data"]["dependencies"][0]["declared"], true,
+        "{reply}"
+    );
+}
+
+/// Files in the manner of well-known public projects: their structure, the idioms of their
+/// templates and the shapes of their expressions, in words of our own.
+#[test]
+fn files_in_the_manner_of_public_projects_are_checked_whole() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testdata/rules");
+    for (name, count) in [("hosts.yml", 8), ("databases.yml", 7), ("clusters.yml", 12)] {
+        let file = folder.join(name).display().to_string();
+        let check = Command::new(program::alluse())
+            .args(["rules", "check", &file])
+            .output()
+            .unwrap();
+        let said = String::from_utf8(check.stdout).unwrap();
+        assert!(
+            said.contains(&format!("{count} rules, no mistakes")),
+            "{said}"
+        );
+        match Command::new("promtool")
+            .args(["check", "rules", &file])
+            .output()
+        {
+            Ok(theirs) => {
+                let theirs = String::from_utf8(theirs.stdout).unwrap();
+                assert!(
+                    theirs.contains(&format!("SUCCESS: {count} rules found")),
+                    "{theirs}"
+                );
+            }
+            Err(_absent) => eprintln!("promtool was not asked: it is not installed"),
+        }
+    }
+}
+
 /// A mistake changes nothing; a good file ends the series of rules that are gone.
 async fn reload(server: &Server, folder: &Path) {
     let file = folder.join("rules.yml");

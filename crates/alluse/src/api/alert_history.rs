@@ -20,9 +20,10 @@ const GAP_MS: i64 = 300_000;
 const EPISODES_MAX: usize = 10_000;
 
 /// One time that an alert was in one state.
-struct Episode {
-    series: Arc<model::Labels>,
-    from_ms: i64,
+pub(super) struct Episode {
+    /// The labels of the series `ALERTS`.
+    pub(super) series: Arc<model::Labels>,
+    pub(super) from_ms: i64,
     to_ms: i64,
     ongoing: bool,
 }
@@ -61,13 +62,23 @@ fn read(
     selection: &Selection,
     now_ms: i64,
 ) -> Result<Vec<Value>, model::ReadError> {
+    let all = newest(reader, selection, now_ms)?;
+    Ok(all.iter().map(shown).collect())
+}
+
+/// The episodes of a selection, the newest first, no more than a reply may hold.
+pub(super) fn newest(
+    reader: &dyn SeriesReader,
+    selection: &Selection,
+    now_ms: i64,
+) -> Result<Vec<Episode>, model::ReadError> {
     let mut all = Vec::new();
     for series in reader.select(selection)? {
         all.extend(episodes(&series?, now_ms));
     }
     all.sort_by(|a, b| (b.from_ms, &a.series).cmp(&(a.from_ms, &b.series)));
     all.truncate(EPISODES_MAX);
-    Ok(all.iter().map(shown).collect())
+    Ok(all)
 }
 
 /// The runs of samples between markers and gaps.

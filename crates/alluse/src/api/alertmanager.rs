@@ -23,8 +23,6 @@ use serde_json::{Value, json};
 use super::{App, params::Params, prometheus::success, targets::rfc3339};
 
 /// How long an alert that does not say its end fires after it was posted, ms: Alertmanager's
-/// `resolve_timeout`.
-const RESOLVE_MS: i64 = 5 * 60_000;
 
 /// Alerts in one request.
 const ALERTS_MAX: usize = 10_000;
@@ -117,13 +115,13 @@ async fn receive(
     let now_ms = app.clock.wall_ms();
     let alerts: Result<Vec<Alert>, Refused> = posted
         .into_iter()
-        .map(|alert| meant(alert, now_ms))
+        .map(|alert| meant(alert, now_ms, app.notifying.resolve_timeout_ms()))
         .collect();
     app.notifying.receive(&alerts?);
     Ok(StatusCode::OK)
 }
 
-fn meant(posted: PostedAlert, now_ms: i64) -> Result<Alert, Refused> {
+fn meant(posted: PostedAlert, now_ms: i64, resolve_ms: i64) -> Result<Alert, Refused> {
     let is_long = posted
         .labels
         .values()
@@ -138,7 +136,7 @@ fn meant(posted: PostedAlert, now_ms: i64) -> Result<Alert, Refused> {
         return Err(Refused::bad("an alert needs at least one label"));
     }
     let (starts, ends) = (time(posted.starts_at)?, time(posted.ends_at)?);
-    let ends_at_ms = ends.unwrap_or(now_ms + RESOLVE_MS);
+    let ends_at_ms = ends.unwrap_or(now_ms.saturating_add(resolve_ms));
     let starts_at_ms = starts.unwrap_or(now_ms.min(ends_at_ms));
     if ends_at_ms < starts_at_ms {
         return Err(Refused::bad("an alert ends before it starts"));
@@ -443,8 +441,13 @@ fn shown_silence(silence: &Silence, now_ms: i64) -> Value {
 
 /// `GET /api/v2/receivers`
 async fn receivers(State(app): State<Arc<App>>) -> Response {
-    let names = app.config.notify.plan.receivers();
-    Json(names.map(|name| json!({"name": name})).collect::<Vec<_>>()).into_response()
+    let names = app.notifying.with(|notifier, _| names_of(notifier));
+    let shown: Vec<Value> = names.iter().map(|name| json!({"name": name})).collect();
+    Json(shown).into_response()
+}
+
+fn names_of(notifier: &notify::Notifier) -> Vec<String> {
+    notifier.plan().receivers().map(str::to_owned).collect()
 }
 
 /// `GET /api/v2/status`
@@ -466,9 +469,11 @@ async fn status(State(app): State<Arc<App>>) -> Response {
 
 /// `GET /api/v1/alertmanagers`, in Prometheus's shape.
 async fn alertmanagers(State(app): State<Arc<App>>) -> Response {
-    let urls = app.notifying.alertmanagers().urls();
-    let active: Vec<Value> = urls.map(|url| json!({"url": url})).collect();
-    success(json!({"activeAlertmanagers": active, "droppedAlertmanagers": []}))
+    let (told, dropped) = app.notifying.alertmanagers().urls();
+    let rows = |urls: Vec<String>| -> Vec<Value> {
+        urls.into_iter().map(|url| json!({"url": url})).collect()
+    };
+    success(json!({"activeAlertmanagers": rows(told), "droppedAlertmanagers": rows(dropped)}))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -530,8 +535,10 @@ fn named(text: &str) -> Result<Fingerprint, Refused> {
 async fn test(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Response, Refused> {
     let results = app.notifying.test(&name).await;
     let results = results.ok_or_else(|| {
-        let known: Vec<&str> = app.config.notify.plan.receivers().collect();
-        let known = known.join(", ");
+        let known = app
+            .notifying
+            .with(|notifier, _| names_of(notifier))
+            .join(", ");
         Refused::missing(format!(
             "no receiver {name:?} has a way to be told; there are: {known}"
         ))
@@ -567,7 +574,7 @@ mod tests {
             ends_at: None,
             generator_url: String::new(),
         };
-        let alert = meant(posted, 1_000).unwrap();
+        let alert = meant(posted, 1_000, 300_000).unwrap();
         assert_eq!((alert.starts_at_ms, alert.ends_at_ms), (1_000, 301_000));
     }
 }

@@ -129,6 +129,7 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
     let mut text = app.telemetry.registry.render(Format::Prometheus);
     text.push_str(&crate::telemetry::collector_text(&app.collector));
     text.push_str(&app.ruling.metrics_text());
+    text.push_str(&app.notifying.alertmanagers().metrics_text());
     (
         [(header::CONTENT_TYPE, Format::Prometheus.content_type())],
         text,

@@ -8,10 +8,8 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use collect::{
-    TargetStatus,
-    prometheus_config::{Note, units::duration_text},
-};
+use collect::{TargetStatus, prometheus_config::units::duration_text};
+use numerics::calendar::Date;
 use serde_json::{Value, json};
 
 use super::{App, params::Params, prometheus::success};
@@ -105,44 +103,30 @@ pub(super) fn duration(duration: std::time::Duration) -> String {
 /// A time as RFC 3339, in UTC.
 pub(crate) fn rfc3339(ms: i64) -> String {
     let (days, rest) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
-    let (year, month, day) = civil_from_days(days);
+    let Date { year, month, day } = Date::of(days);
     let (hours, minutes) = (rest / 3_600_000, rest / 60_000 % 60);
     let (seconds, ms) = (rest / 1_000 % 60, rest % 1_000);
     format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{ms:03}Z")
 }
 
-/// The date so many days after 1970-01-01 (Hinnant's `civil_from_days`).
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, month, day)
-}
-
-/// `POST /-/reload`: reads the scrape configuration again; all of it or nothing.
+/// `POST /-/reload`: reads the files in use again; all of them or nothing.
 pub(super) async fn reload(State(app): State<Arc<App>>) -> Response {
     let task = tokio::task::spawn_blocking(move || app.scraping.reload()).await;
     match task {
-        Ok(Ok(InForce { jobs, groups })) => {
-            format!("{jobs} jobs in force\n{groups} groups of rules in force\n").into_response()
-        }
+        Ok(Ok(InForce {
+            jobs,
+            groups,
+            receivers,
+        })) => format!(
+            "{jobs} jobs in force\n{groups} groups of rules in force\n{receivers} receivers of alerts in force\n"
+        )
+        .into_response(),
         Ok(Err(ReloadError::NoFile)) => {
-            let what = "no scrape configuration: start with --prometheus-config FILE, or name rule files\n";
+            let what = "nothing to read again: start with --config FILE or --prometheus-config FILE\n";
             (StatusCode::NOT_FOUND, what).into_response()
         }
         Ok(Err(ReloadError::Mistakes(mistakes))) => {
-            let lines: Vec<String> = mistakes.iter().map(Note::to_string).collect();
-            let what = format!("failed to reload config:\n{}\n", lines.join("\n"));
+            let what = format!("failed to reload config:\n{}\n", mistakes.join("\n"));
             (StatusCode::INTERNAL_SERVER_ERROR, what).into_response()
         }
         Err(error) => {

@@ -2,7 +2,12 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use collect::http::{Auth, HttpSettings, Pem, Reach, Secret, SecretSource, TlsSettings};
+use collect::{
+    AlertmanagerSet, Rule,
+    discovery::{Group, Source},
+    http::{Auth, HttpSettings, Pem, Reach, Secret, SecretSource, TlsSettings},
+    prometheus_config::Alerting,
+};
 use model::Matcher;
 use notify::{
     Escalation, GroupBy, InhibitRule, Integration, Limits, Plan, RouteSaid, Way,
@@ -11,9 +16,11 @@ use notify::{
     times::{self, TimeInterval},
 };
 
-use super::{HOUR, SECOND, YEARS, said::Section};
+use yaml::Note;
+
+use super::{HOUR, SECOND, YEARS, alertmanager_yml, said::Section, zone};
 use crate::notifying::{
-    alertmanagers::AlertmanagerConfig,
+    pagerduty::Events,
     smtp::{Encryption, Mail},
     ways::{WayConfig, WayKind},
 };
@@ -26,12 +33,48 @@ pub(crate) struct Notification {
     pub(crate) plan: Plan,
     /// By receiver.
     pub(crate) receivers: BTreeMap<String, Vec<WayConfig>>,
-    pub(crate) alertmanagers: Vec<AlertmanagerConfig>,
+    /// Who is told of what our rules raise.
+    pub(crate) alertmanagers: Vec<AlertmanagerSet>,
+    /// Applied to alerts that Alertmanagers are told of.
+    pub(crate) alert_relabel: Vec<Rule>,
     /// Put on alerts that Alertmanagers are told of.
     pub(crate) external_labels: Vec<(String, String)>,
+    /// An alert that others post without an end is over after this.
+    pub(crate) resolve_timeout: Duration,
+    /// An `alertmanager.yml` that holds routes, receivers, inhibition and times.
+    pub(crate) file: Option<PathBuf>,
+    /// Which addresses may be asked.
+    pub(crate) reach: Reach,
 }
 
 impl Notification {
+    /// Reads the `alertmanager.yml` that is named, if one is; what of it has no effect.
+    pub(crate) fn load(&mut self) -> Result<Vec<Note>, Vec<Note>> {
+        let Some(file) = &self.file else {
+            return Ok(Vec::new());
+        };
+        let read = alertmanager_yml::read_file(file, self.reach)?;
+        self.plan = read.plan.like(&self.plan);
+        self.receivers = read.receivers;
+        self.resolve_timeout = read.resolve_timeout;
+        Ok(read.notices)
+    }
+
+    /// With the Alertmanagers of a `prometheus.yml`.
+    pub(crate) fn with(mut self, alerting: &Alerting) -> Self {
+        let reach = self.reach;
+        let sets = alerting.sets.iter().map(|set| AlertmanagerSet {
+            http: Arc::new(HttpSettings {
+                reach,
+                ..HttpSettings::clone(&set.http)
+            }),
+            ..set.clone()
+        });
+        self.alertmanagers.extend(sets);
+        self.alert_relabel.clone_from(&alerting.alert_relabel);
+        self
+    }
+
     /// Every way of every receiver.
     pub(crate) fn ways(&self) -> impl Iterator<Item = (Integration, &WayConfig)> {
         self.receivers.iter().flat_map(|(receiver, ways)| {
@@ -59,6 +102,12 @@ pub(super) fn notification(said: Section<'_, '_>) -> Notification {
         Some(false) | None => Reach::NotLinkLocal,
     };
     let url = said.text("external_url").unwrap_or_default();
+    let file = said.path("alertmanager_file");
+    for key in ["route", "receiver", "inhibit", "time_interval"] {
+        if file.is_some() && said.has(key) {
+            said.mistake(key, "is said by alertmanager_file: give one of them");
+        }
+    }
     let mut receivers = BTreeMap::new();
     for section in said.sections("receiver") {
         let name = section.required_text("name");
@@ -79,7 +128,11 @@ pub(super) fn notification(said: Section<'_, '_>) -> Notification {
         plan: plan(&said, &receivers),
         receivers,
         alertmanagers,
+        alert_relabel: Vec::new(),
         external_labels: said.section("external_labels").plain_texts(),
+        resolve_timeout: alertmanager_yml::RESOLVE_TIMEOUT,
+        file,
+        reach,
     };
     said.finish();
     meant
@@ -221,7 +274,7 @@ fn time_interval(said: Section<'_, '_>) -> (String, TimeInterval) {
         days: each(&said, "days_of_month", |text| times::days_of_month(text)),
         months: each(&said, "months", |text| times::months(text)),
         years: each(&said, "years", |text| times::years(text)),
-        offset_minutes: said.parsed("location", times::location).unwrap_or(0),
+        zone: said.parsed("location", zone::find).unwrap_or_default(),
     };
     said.finish();
     (name, interval)
@@ -282,6 +335,8 @@ fn ways(said: Section<'_, '_>, reach: Reach) -> Vec<WayConfig> {
             .map(|s| webhook(s, reach)),
     );
     ways.extend(said.sections("slack").into_iter().map(|s| slack(s, reach)));
+    let pagers = said.sections("pagerduty").into_iter();
+    ways.extend(pagers.map(|s| pagerduty(s, reach)));
     ways.extend(said.sections("email").into_iter().map(email));
     ways.extend(said.sections("file").into_iter().map(file));
     if said.flag("log") == Some(true) {
@@ -331,6 +386,31 @@ fn slack(said: Section<'_, '_>, reach: Reach) -> WayConfig {
     way
 }
 
+/// PagerDuty's words.
+const SEVERITIES: [(&str, &str); 4] = [
+    ("critical", "critical"),
+    ("error", "error"),
+    ("warning", "warning"),
+    ("info", "info"),
+];
+
+fn pagerduty(said: Section<'_, '_>, reach: Reach) -> WayConfig {
+    let key = secret(&said, "routing_key", "routing_key_file");
+    if key.is_none() {
+        said.mistake("routing_key", "give `routing_key` or `routing_key_file`");
+    }
+    let kind = WayKind::PagerDuty {
+        url: said.text("url").unwrap_or_default(),
+        http: http(&said, reach),
+        key: key.unwrap_or_else(|| SecretSource::Inline(Secret::default())),
+        events: Events::V2,
+        severity: said.choice("severity", &SEVERITIES).map(str::to_owned),
+    };
+    let way = way(&said, kind, Resolved::Told);
+    said.finish();
+    way
+}
+
 /// `url` or `url_file`: addresses of chat webhooks are secrets.
 fn address(said: &Section<'_, '_>) -> SecretSource {
     let checked = |text: &str| {
@@ -339,9 +419,9 @@ fn address(said: &Section<'_, '_>) -> SecretSource {
             .then(|| text.to_owned())
             .ok_or_else(|| "begins with neither http:// nor https://".to_owned())
     };
-    match (said.parsed("url", checked), said.text("url_file")) {
+    match (said.parsed("url", checked), said.path("url_file")) {
         (Some(url), None) => SecretSource::Inline(Secret::new(url)),
-        (None, Some(file)) => SecretSource::File(file.into()),
+        (None, Some(file)) => SecretSource::File(file),
         (None, None) if said.has("url") => SecretSource::Inline(Secret::default()),
         _ => {
             said.mistake("url", "give either `url` or `url_file`");
@@ -356,9 +436,9 @@ fn secret(
     inline: &'static str,
     file: &'static str,
 ) -> Option<SecretSource> {
-    match (said.text(inline), said.text(file)) {
+    match (said.text(inline), said.path(file)) {
         (Some(text), None) => Some(SecretSource::Inline(Secret::new(text))),
-        (None, Some(path)) => Some(SecretSource::File(path.into())),
+        (None, Some(path)) => Some(SecretSource::File(path)),
         (None, None) => None,
         (Some(_), Some(_)) => {
             said.mistake(file, format!("give either `{inline}` or `{file}`"));
@@ -397,7 +477,7 @@ fn http(said: &Section<'_, '_>, reach: Reach) -> Arc<HttpSettings> {
 
 fn tls(said: &Section<'_, '_>) -> TlsSettings {
     TlsSettings {
-        authorities: said.text("ca_file").map(|path| Pem::File(path.into())),
+        authorities: said.path("ca_file").map(Pem::File),
         server_name: said.text("server_name"),
         insecure_skip_verify: said.flag("insecure_skip_verify").unwrap_or(false),
         ..TlsSettings::default()
@@ -455,7 +535,10 @@ fn plain_address(said: &Section<'_, '_>, key: &'static str, text: String) -> Str
 
 fn file(said: Section<'_, '_>) -> WayConfig {
     let kind = WayKind::File {
-        path: PathBuf::from(said.required_text("path")),
+        path: {
+            said.require("path");
+            said.path("path").unwrap_or_default()
+        },
         // 64 MiB: some 50,000 notifications; two files are kept.
         bytes_max: said
             .integer("bytes_max", 4 << 10..=1 << 40)
@@ -469,19 +552,29 @@ fn file(said: Section<'_, '_>) -> WayConfig {
 /// Longest an Alertmanager may take, as in Prometheus.
 const ALERTMANAGER_TIMEOUT: Duration = Duration::from_secs(10);
 
-fn alertmanager(said: Section<'_, '_>, reach: Reach) -> AlertmanagerConfig {
+fn alertmanager(said: Section<'_, '_>, reach: Reach) -> AlertmanagerSet {
     let url = said.required_text("url");
-    if !url.starts_with("http://") && !url.starts_with("https://") {
+    let (scheme, rest) = url.split_once("://").unwrap_or_default();
+    if !matches!(scheme, "http" | "https") {
         said.mistake("url", "begins with neither http:// nor https://");
     }
-    let alertmanager = AlertmanagerConfig {
-        url,
+    let (address, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let own = vec![("__address__".to_owned(), address.to_owned())];
+    let group = Group {
+        targets: vec![own],
+        labels: Vec::new(),
+    };
+    let set = AlertmanagerSet {
+        scheme: scheme.to_owned(),
+        path_prefix: path.to_owned(),
         http: http(&said, reach),
         timeout: said
             .duration("timeout", Duration::from_millis(100)..=HOUR)
             .unwrap_or(ALERTMANAGER_TIMEOUT),
         relabel: Vec::new(),
+        alert_relabel: Vec::new(),
+        sources: vec![Source::Static(vec![group])],
     };
     said.finish();
-    alertmanager
+    set
 }

@@ -1,7 +1,13 @@
 //! What the user said: a TOML table read key by key, each mistake noted with its place, none of
 //! them ending the reading. Keys nobody asked for are mistakes too, with the nearest known name.
 
-use std::{cell::RefCell, fmt, ops::RangeInclusive, time::Duration};
+use std::{
+    cell::RefCell,
+    fmt,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use toml::{
     Spanned,
@@ -130,6 +136,13 @@ impl<'t, 'i> Section<'t, 'i> {
                 .map(str::to_owned)
                 .ok_or_else(|| expected("a text", v))
         })
+    }
+
+    /// A path, relative to the folder of the configuration.
+    pub(crate) fn path(&self, key: &'static str) -> Option<PathBuf> {
+        let folder = Path::new(self.source.name).parent();
+        let said = self.text(key)?;
+        Some(folder.unwrap_or_else(|| Path::new("")).join(said))
     }
 
     /// True or false.

@@ -1,5 +1,5 @@
 //! The checks of the server's own parts: the disk, the store, what collects and what forwards,
-//! the journal, the loop, the queries, the rules and the clock.
+//! the journal, the loop, the queries, the rules, who is told of alerts, and the clock.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -7,7 +7,10 @@ use model::Clock;
 use store::{State as StoreState, Store};
 
 use super::{Condition, Health, Rise};
-use crate::{api::App, forward::Forwarder, keep::Keep, ruling::Ruling, telemetry::Telemetry};
+use crate::{
+    api::App, forward::Forwarder, keep::Keep, notifying::Notifying, ruling::Ruling,
+    telemetry::Telemetry,
+};
 
 /// Free space below which the store could not take its ballast again, bytes: it would stop
 /// ingest rather than share what is left.
@@ -69,6 +72,7 @@ pub(crate) fn register(health: &Health, app: &App, keep: &Keep) {
     });
     let ruling = Arc::clone(&app.ruling);
     health.register("rules", &["queries", "store"], ruled(ruling));
+    health.register("notify", &["disk"], told(Arc::clone(&app.notifying)));
     health.register("clock", &[], clock(Arc::clone(&app.clock)));
 }
 
@@ -269,6 +273,25 @@ fn ruled(ruling: Arc<Ruling>) -> impl FnMut(Duration) -> Condition + Send {
             return Condition::Degraded(format!("{skipped} {what}"));
         }
         Condition::Healthy
+    }
+}
+
+/// People are told of alerts, and it is on the disk whom.
+fn told(notifying: Arc<Notifying>) -> impl FnMut(Duration) -> Condition + Send {
+    let mut unsaved = Rise::over(RECENTLY);
+    move |now| {
+        if unsaved.note(now, notifying.unsaved()) > 0 {
+            let what = "who was told of what could not be written lately: a restart may repeat it";
+            return Condition::Degraded(what.to_owned());
+        }
+        let troubles = notifying.troubles();
+        let Some(first) = troubles.first() else {
+            return Condition::Healthy;
+        };
+        match troubles.len() - 1 {
+            0 => Condition::Degraded(first.clone()),
+            more => Condition::Degraded(format!("{first}, and {more} more")),
+        }
     }
 }
 

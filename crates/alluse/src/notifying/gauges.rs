@@ -10,7 +10,7 @@ use std::{
 };
 
 use model::Clock;
-use notify::{AlertState, Integration, Notifier, Tally};
+use notify::{AlertState, Notifier, Tally};
 use runtime::metrics::{Counter, Histogram, Registry};
 
 use super::lock;
@@ -18,7 +18,9 @@ use super::lock;
 /// Counters of every receiver.
 #[derive(Debug)]
 pub(crate) struct Gauges {
-    receivers: BTreeMap<String, Receiver>,
+    registry: Registry,
+    /// Those of receivers that a reload took away stay until the server stops.
+    receivers: Mutex<BTreeMap<String, Arc<Receiver>>>,
     /// Times the state could not be written.
     pub(crate) unsaved: Counter,
 }
@@ -33,19 +35,15 @@ pub(crate) struct Receiver {
 }
 
 impl Gauges {
-    pub(crate) fn declare<'a>(
+    pub(crate) fn declare(
         registry: &Registry,
         notifier: &Arc<Mutex<Notifier>>,
-        ways: impl Iterator<Item = &'a Integration>,
         clock: &Arc<dyn Clock>,
     ) -> Self {
         declare_alerts(registry, notifier, clock);
-        let receivers = ways.map(|to| {
-            let receiver = Receiver::declare(registry, &to.receiver);
-            (to.receiver.clone(), receiver)
-        });
         Self {
-            receivers: receivers.collect(),
+            registry: registry.clone(),
+            receivers: Mutex::default(),
             unsaved: registry.counter(
                 "alluse_notify_state_errors_total",
                 "Times the notifier's state could not be written: a restart may tell things again.",
@@ -54,11 +52,12 @@ impl Gauges {
         }
     }
 
-    /// The counters of a receiver that has a way.
-    pub(crate) fn of(&self, receiver: &str) -> &Receiver {
-        self.receivers
-            .get(receiver)
-            .expect("every way's receiver is declared")
+    /// The counters of a receiver.
+    pub(crate) fn of(&self, receiver: &str) -> Arc<Receiver> {
+        let mut receivers = lock(&self.receivers);
+        let known = receivers.entry(receiver.to_owned());
+        let known = known.or_insert_with(|| Arc::new(Receiver::declare(&self.registry, receiver)));
+        Arc::clone(known)
     }
 }
 

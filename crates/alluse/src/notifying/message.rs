@@ -126,7 +126,8 @@ impl Message<'_> {
             .filter(|told| !told.is_resolved)
     }
 
-    fn common_labels(&self) -> BTreeMap<String, String> {
+    /// Labels that all its alerts share.
+    pub(crate) fn common_labels(&self) -> BTreeMap<String, String> {
         let of = |told: &Told| pairs(&told.alert.labels);
         common(self.notification.alerts.iter().map(of))
     }

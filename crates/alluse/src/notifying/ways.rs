@@ -8,7 +8,7 @@ use collect::http::{HttpClient, HttpError, HttpSettings, SecretSource, read_body
 use notify::Fate;
 use serde_json::Value;
 
-use super::{file, message::Message, smtp};
+use super::{file, message::Message, pagerduty::Events, smtp};
 
 /// A way as configured.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +34,16 @@ pub(crate) enum WayKind {
         http: Arc<HttpSettings>,
         channel: Option<String>,
     },
+    /// PagerDuty's Events API.
+    PagerDuty {
+        /// Empty for PagerDuty's own.
+        url: String,
+        http: Arc<HttpSettings>,
+        key: SecretSource,
+        events: Events,
+        /// Critical, error, warning or info; none for the label `severity`.
+        severity: Option<String>,
+    },
     /// Mail.
     Email(Box<smtp::Mail>),
     /// Lines of JSON.
@@ -52,6 +62,7 @@ impl WayKind {
         match self {
             Self::Webhook { .. } => "webhook",
             Self::Slack { .. } => "slack",
+            Self::PagerDuty { .. } => "pagerduty",
             Self::Email(_) => "email",
             Self::File { .. } => "file",
             Self::Log => "log",
@@ -110,9 +121,9 @@ pub(crate) struct Sender {
 impl Sender {
     pub(crate) fn new(kind: WayKind) -> Self {
         let client = match &kind {
-            WayKind::Webhook { http, .. } | WayKind::Slack { http, .. } => {
-                Some(HttpClient::new(Arc::clone(http)))
-            }
+            WayKind::Webhook { http, .. }
+            | WayKind::Slack { http, .. }
+            | WayKind::PagerDuty { http, .. } => Some(HttpClient::new(Arc::clone(http))),
             WayKind::Email(_) | WayKind::File { .. } | WayKind::Log => None,
         };
         Self { kind, client }
@@ -135,6 +146,18 @@ impl Sender {
                 }
                 self.post(url, body).await
             }
+            WayKind::PagerDuty {
+                url,
+                key,
+                events,
+                severity,
+                ..
+            } => {
+                let key = revealed(key).await?;
+                let event = events.event(&message, &key, severity.as_deref());
+                let url = if url.is_empty() { events.url() } else { url };
+                post_json(self.client(), url, event.to_string()).await
+            }
             WayKind::Email(mail) => smtp::send(mail, &message.title(), &message.text()).await,
             WayKind::File { path, bytes_max } => {
                 let line = message.webhook(0).to_string();
@@ -153,16 +176,19 @@ impl Sender {
     }
 
     async fn post(&self, url: &SecretSource, body: Value) -> Result<(), SendError> {
-        let client = self
-            .client
-            .as_ref()
-            .expect("a way over HTTP has its client");
-        let url = url
-            .read()
-            .await
-            .map_err(|error| SendError::lost(crate::api::problem::chain(&error)))?;
-        post_json(client, &url, body.to_string()).await
+        let url = revealed(url).await?;
+        post_json(self.client(), &url, body.to_string()).await
     }
+
+    fn client(&self) -> &HttpClient {
+        let client = self.client.as_ref();
+        client.expect("a way over HTTP has its client")
+    }
+}
+
+async fn revealed(secret: &SecretSource) -> Result<String, SendError> {
+    let read = secret.read().await;
+    read.map_err(|error| SendError::lost(crate::api::problem::chain(&error)))
 }
 
 /// Bytes of an answer that are read, for the reason it gives.

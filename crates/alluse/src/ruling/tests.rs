@@ -1,6 +1,6 @@
 //! Groups on a virtual clock: on time, missed, replaced.
 
-use model::{Matcher, Selection};
+use model::{Histogram, Matcher, Sample, Selection, Span};
 use testkit::{MemoryStore, VirtualClock};
 
 use super::*;
@@ -136,4 +136,69 @@ fn a_reload_keeps_what_stays_and_ends_what_goes() {
         .unwrap()
         .unwrap();
     assert!(model::is_stale(*gone.values.last().unwrap()));
+}
+
+/// Native histograms go through a recording rule whole, the next rule reads what it made, and the
+/// series ends when there is no answer any more.
+#[test]
+fn histograms_are_recorded_and_read_again() {
+    let stage = Stage::new(
+        "groups: [{name: g, interval: 10s, rules: [\
+         {record: 'all:h', expr: 'sum(h)', labels: {by: rule}}, \
+         {record: 'all:h:count', expr: 'histogram_count(all:h)'}, \
+         {alert: Slow, expr: 'histogram_quantile(0.5, all:h) > 1'}]}]",
+    );
+    let histogram = |count: f64| Histogram {
+        count,
+        sum: 3.0 * count,
+        positive_spans: vec![Span {
+            offset: 2,
+            length: 1,
+        }],
+        positive_buckets: vec![count],
+        ..Histogram::default()
+    };
+    let observe = |host: &str, value| {
+        let labels = Labels::from_pairs([("__name__", "h"), ("host", host)]);
+        let batch = Batch {
+            samples: vec![Sample {
+                labels,
+                time_ms: stage.clock.wall_ms(),
+                value,
+            }],
+            ..Batch::default()
+        };
+        let taken = stage.store.append(&batch, Durability::Fast).unwrap();
+        assert!(taken.rejected.is_empty());
+    };
+    let read = |metric: &str| {
+        let selection = Selection {
+            matchers: vec![Matcher::equal("__name__", metric)],
+            from_ms: 0,
+            to_ms: i64::MAX / 2,
+        };
+        let mut series = stage.store.select(&selection).unwrap();
+        series.next().unwrap().unwrap()
+    };
+    for (host, count) in [("a", 4.0), ("b", 6.0)] {
+        observe(host, Value::Histogram(Arc::new(histogram(count))));
+    }
+    // Each group has a moment of its own within its interval.
+    stage.clock.advance(10_000);
+    assert_eq!(stage.turn(), 1);
+    let made = read("all:h");
+    assert_eq!(made.labels.get("by"), Some("rule"));
+    let stored = made.histograms.last().unwrap().as_deref().unwrap();
+    assert_eq!((stored.count, stored.sum), (10.0, 30.0));
+    assert_eq!(stored.positive_buckets, [10.0]);
+    assert_eq!(*read("all:h:count").values.last().unwrap(), 10.0);
+    assert_eq!(locked(&stage.told.0).len(), 1, "the median is above 1");
+    for host in ["a", "b"] {
+        observe(host, Value::Float(model::stale_nan()));
+    }
+    stage.clock.advance(10_000);
+    assert_eq!(stage.turn(), 1);
+    assert!(model::is_stale(*read("all:h").values.last().unwrap()));
+    let status = stage.ruling.status();
+    assert!(status[0].rules.iter().all(|rule| rule.last_error.is_none()));
 }

@@ -3,8 +3,7 @@
 use yaml::Table;
 
 /// Top-level keys without effect here, and why.
-const PARTS: [(&str, &str); 6] = [
-    ("alerting", "alerts are not sent from this file"),
+const PARTS: [(&str, &str); 5] = [
     ("storage", "see [store] in alluse.toml"),
     ("tracing", "this server does not trace itself"),
     ("remote_write", "to send samples on, run `alluse agent`"),

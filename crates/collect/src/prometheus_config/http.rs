@@ -13,8 +13,8 @@ const VERSIONS: [(&str, Option<TlsVersion>); 4] = [
     ("TLS13", Some(TlsVersion::V13)),
 ];
 
-/// Reads the HTTP keys of a mapping that has others as well.
-pub(super) fn read(said: &Table<'_>, folder: &Path) -> HttpSettings {
+/// Reads the HTTP keys of a mapping that may have others as well.
+pub fn read(said: &Table<'_>, folder: &Path) -> HttpSettings {
     let given = [
         said.get("basic_auth").is_some(),
         said.get("authorization").is_some(),
@@ -124,7 +124,8 @@ fn headers(said: &Table<'_>) -> Vec<(String, Secret)> {
     headers
 }
 
-fn tls(said: Option<Table<'_>>, folder: &Path) -> TlsSettings {
+/// Reads a `tls_config`.
+pub fn tls(said: Option<Table<'_>>, folder: &Path) -> TlsSettings {
     let Some(said) = said else {
         return TlsSettings::default();
     };

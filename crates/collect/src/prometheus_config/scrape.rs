@@ -40,7 +40,7 @@ const ACTIONS: [(&str, Action); 11] = [
     ("uppercase", Action::Uppercase),
 ];
 
-const SCHEMES: [(&str, &str); 2] = [("http", "http"), ("https", "https")];
+pub(super) const SCHEMES: [(&str, &str); 2] = [("http", "http"), ("https", "https")];
 
 pub(super) fn read(said: Table<'_>, global: &Global, folder: &Path) -> Job {
     let name = said.required_text("job_name");

@@ -81,7 +81,19 @@ scrape_configs:
     kubernetes_sd_configs:
       - role: endpoints
 alerting:
-  alertmanagers: []
+  alert_relabel_configs:
+    - {regex: replica, action: labeldrop}
+  alertmanagers:
+    - scheme: https
+      path_prefix: /am
+      timeout: 3s
+      authorization: {credentials_file: token}
+      tls_config: {ca_file: ca.pem}
+      static_configs: [{targets: ["one:9093", "two:9093"]}]
+      relabel_configs: [{source_labels: [__address__], regex: "two.*", action: drop}]
+      alert_relabel_configs: [{target_label: via, replacement: one}]
+    - dns_sd_configs: [{names: [_am._tcp.example]}]
+storage: {}
 "#;
 
 #[test]
@@ -139,11 +151,42 @@ fn keys_without_effect_are_explained_with_their_place() {
         .iter()
         .filter_map(|n| n.split(": ").nth(1))
         .collect();
-    assert_eq!(
-        keys,
-        ["scrape_configs[1].kubernetes_sd_configs", "alerting"]
-    );
+    assert_eq!(keys, ["scrape_configs[1].kubernetes_sd_configs", "storage"]);
     assert!(notices[0].contains("file_sd_configs"), "{}", notices[0]);
+}
+
+#[test]
+fn alertmanagers_are_found_and_asked_as_they_say() {
+    let alerting = meant(EXAMPLE).alerting;
+    let [first, second] = alerting.sets.as_slice() else {
+        panic!("two sets: {alerting:?}");
+    };
+    assert_eq!((first.timeout.as_secs(), second.timeout.as_secs()), (3, 10));
+    assert_eq!(
+        (first.alert_relabel.len(), alerting.alert_relabel.len()),
+        (1, 1)
+    );
+    let Source::Static(groups) = &first.sources[0] else {
+        panic!("{first:?}");
+    };
+    let found = first.found(&groups.iter().collect::<Vec<_>>());
+    let active: Vec<&str> = found.active.iter().map(String::as_str).collect();
+    assert_eq!(active, ["https://one:9093/am/api/v2/alerts"]);
+    assert_eq!(found.dropped.len(), 1);
+    let Some(Auth::Token { credentials, .. }) = &first.http.auth else {
+        panic!("{:?}", first.http);
+    };
+    assert_eq!(*credentials, SecretSource::File("/conf/token".into()));
+    assert!(matches!(second.sources[0], Source::Dns { .. }));
+    let text = "alerting: {alertmanagers: [{api_version: v1, sigv4: {}, timeout: 0s}], more: 1}";
+    let keys = [
+        "[0].api_version",
+        "[0].sigv4",
+        "[0].timeout",
+        "alerting.more",
+    ];
+    let wrong = mistakes(text).join("\n");
+    assert!(keys.iter().all(|key| wrong.contains(key)), "{wrong}");
 }
 
 #[test]

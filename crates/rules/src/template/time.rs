@@ -1,5 +1,7 @@
 //! Times in UTC: as Go prints them, as RFC 3339, and in the layouts of Go's `Format`.
 
+use numerics::calendar::{Date, weekday};
+
 use super::value::Value;
 
 const MONTHS: [&str; 12] = [
@@ -55,36 +57,18 @@ fn parts(seconds: f64) -> Option<Parts> {
         nanos.rem_euclid(1_000_000_000),
     );
     let (days, rest) = (unix.div_euclid(86_400), unix.rem_euclid(86_400));
-    let (year, month, day) = civil_from_days(days);
+    let date = Date::of(days);
     Some(Parts {
         unix,
         nanos: u32::try_from(nanos).unwrap_or(0),
-        year,
-        month: usize::try_from(month - 1).unwrap_or(0),
-        day,
+        year: date.year,
+        month: usize::from(date.month - 1),
+        day: i64::from(date.day),
         hour: rest / 3_600,
         minute: rest / 60 % 60,
         second: rest % 60,
-        weekday: usize::try_from((days + 4).rem_euclid(7)).unwrap_or(0),
+        weekday: usize::from(weekday(days)),
     })
-}
-
-/// The date so many days after 1970-01-01 (Hinnant's `civil_from_days`).
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, month, day)
 }
 
 /// Whether the time can be written.
@@ -216,16 +200,12 @@ pub(crate) fn rfc3339_ms(text: &str) -> Option<i64> {
     if !in_range || !(1..=31).contains(&day) {
         return None;
     }
-    let days = days_from_civil(year, month, day);
+    let days = Date {
+        year,
+        month: u8::try_from(month).ok()?,
+        day: u8::try_from(day).ok()?,
+    }
+    .days();
     let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second - offset * 60;
     Some(seconds * 1_000 + (fraction * 1_000.0) as i64)
-}
-
-/// Days from 1970-01-01 in the proleptic Gregorian calendar (Hinnant's `days_from_civil`).
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year - era * 400;
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
