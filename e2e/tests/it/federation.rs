@@ -92,6 +92,94 @@ async fn federation_says_what_prometheus_says() {
     }
 }
 
+/// A native histogram reaches a Prometheus that scrapes us: it asks for protobuf, the only format
+/// with a place for one, and has the floats by the same way.
+#[tokio::test]
+async fn a_prometheus_federates_our_native_histograms() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), "[collect]\nhost = \"off\"\n").await;
+    let labels = |name| model::Labels::from_pairs([("__name__", name), ("job", "shop")]);
+    let histogram = model::Histogram {
+        schema: 1,
+        count: 14.0,
+        sum: 30.5,
+        zero_threshold: 1e-3,
+        zero_count: 2.0,
+        positive_spans: vec![
+            model::Span {
+                offset: 1,
+                length: 2,
+            },
+            model::Span {
+                offset: 3,
+                length: 1,
+            },
+        ],
+        positive_buckets: vec![4.0, 5.0, 1.0],
+        negative_spans: vec![model::Span {
+            offset: 0,
+            length: 1,
+        }],
+        negative_buckets: vec![2.0],
+        ..model::Histogram::default()
+    };
+    let sample = |name, value| model::Sample {
+        labels: labels(name),
+        time_ms: now_ms(),
+        value,
+    };
+    let batch = model::Batch {
+        samples: vec![
+            sample("h", model::Value::Histogram(std::sync::Arc::new(histogram))),
+            sample("f", model::Value::Float(0.1)),
+        ],
+        ..model::Batch::default()
+    };
+    for body in remote::write::bodies(&batch, remote::write::Protocol::V1, 100) {
+        let reply = server.http.bytes("/api/v1/write", &WRITE, body).await;
+        assert!(reply.status < 300, "{}", reply.text);
+    }
+    let config = format!(
+        "scrape_configs: [{{job_name: f, honor_labels: true, metrics_path: /federate, \
+         scrape_interval: 1s, params: {{'match[]': ['{{job=\"shop\"}}']}}, \
+         static_configs: [{{targets: ['{}']}}]}}]\n",
+        server.http.url.trim_start_matches("http://")
+    );
+    let arguments = ["--enable-feature=native-histograms"];
+    let Some(peer) = Prometheus::start(folder.path(), &config, &arguments).await else {
+        return;
+    };
+    let value = async |query: &str| {
+        let reply = peer.http.form("/api/v1/query", &[("query", query)]).await;
+        reply.json()["data"]["result"][0]["value"][1]
+            .as_str()
+            .map(str::to_owned)
+    };
+    wait::until("the histogram to come", async || {
+        value("histogram_count(h)").await
+    })
+    .await;
+    // Bounds of the outermost buckets: between them, 2.42 interpolates otherwise than 3.
+    for (quantile, bound) in [("1", 8.0), ("0", -1.0)] {
+        let theirs = value(&format!("histogram_quantile({quantile}, h)")).await;
+        let theirs: f64 = theirs.unwrap().parse().unwrap();
+        assert!((theirs - bound).abs() < 1e-9, "{quantile}: {theirs}");
+    }
+    assert_eq!(value("histogram_sum(h)").await.as_deref(), Some("30.5"));
+    assert_eq!(value("histogram_count(h)").await.as_deref(), Some("14"));
+    assert_eq!(value("f{job=\"shop\"}").await.as_deref(), Some("0.1"));
+    // The text has the float only.
+    let text = server
+        .http
+        .get("/federate?match[]=%7Bjob%3D%22shop%22%7D")
+        .await;
+    assert!(
+        text.text.contains("f{") && !text.text.contains("h{"),
+        "{}",
+        text.text
+    );
+}
+
 /// A Prometheus whose only samples are ours.
 async fn through(folder: &std::path::Path, url: &str) -> Option<Prometheus> {
     let config = format!("remote_read: [{{url: '{url}/api/v1/read', read_recent: true}}]\n");
@@ -215,6 +303,13 @@ async fn large_answers_are_compressed_for_those_who_take_it() {
     })
     .await;
     assert!(sizes.1 * 4 < sizes.0, "{sizes:?}");
+    // gzip is preferred where both are taken; who takes zstd alone gets that.
+    for (accept, sent) in [("zstd, gzip", "gzip"), ("zstd", "zstd")] {
+        let reply = client.get(&url).header("accept-encoding", accept).send();
+        let reply = reply.await.unwrap();
+        assert_eq!(reply.headers()["content-encoding"], sent);
+        assert!(reply.bytes().await.unwrap().len() * 2 < sizes.0);
+    }
     // Small ones are not: a packet is a packet.
     let small = format!("{}/api/v1/query?query=1", server.http.url);
     let small = client.get(&small).header("accept-encoding", "gzip");
