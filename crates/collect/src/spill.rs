@@ -859,3 +859,86 @@ fn failed<'p>(operation: &'static str, path: &'p Path) -> impl Fn(io::Error) -> 
         source,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use model::{Labels, Sample};
+    use testkit::VirtualClock;
+
+    use super::*;
+
+    /// A sample of each of so many series, whose labels take some 30 bytes each.
+    fn batch(series: std::ops::Range<usize>) -> Batch {
+        let sample = |i: usize| {
+            let labels =
+                Labels::from_pairs([("__name__", "waiting".to_owned()), ("i", i.to_string())]);
+            Sample::float(labels, 1, i as f64)
+        };
+        Batch {
+            samples: series.map(sample).collect(),
+            ..Batch::default()
+        }
+    }
+
+    #[test]
+    fn a_small_record_overtakes_one_that_waits_for_room_and_says_its_series_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = SpillConfig {
+            bytes_max: 16 << 10,
+            segment_bytes: 16 << 10,
+            overflow: Overflow::Block,
+            ..SpillConfig::new(folder.path())
+        };
+        let spill = Spill::open(config, Arc::new(VirtualClock::at(1_000_000))).unwrap();
+        let free = |spill: &Spill| spill.config.bytes_max - spill.stats().bytes;
+        let (mut written, mut next) = (Vec::new(), 0);
+        while free(&spill) > 600 {
+            // Records that leave most segments with a rest too small for another.
+            let some = batch(next..next + if free(&spill) > 2_000 { 25 } else { 5 });
+            next += some.samples.len();
+            assert!(spill.append(&some).unwrap());
+            written.extend(some.samples);
+        }
+        // The small one still fits, the large one fits into its segment only.
+        let (small, large) = (batch(9_000..9_001), batch(9_000..9_020));
+        let alone = |batch: &Batch| {
+            let mut bytes = Vec::new();
+            segment::put_frame(&mut bytes, |out| {
+                record::encode(out, batch, &mut <_>::default())
+            });
+            bytes.len() as u64
+        };
+        let of_segment = spill.lock().segments.back().map_or(0, |s| s.bytes);
+        assert!(alone(&large) > free(&spill) && alone(&small) + 8 < free(&spill));
+        assert!(of_segment + alone(&large) <= spill.segment_bytes());
+        assert!(written_to(&spill.lock()).is_some());
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| spill.append(&large));
+            // It has let go of the state, so it waits: its series are claimed, or the segment is over.
+            let it_waits = || {
+                let state = spill.lock();
+                let claimed = |w: &Writer| w.introduced.has(&large.samples[0].labels);
+                state.writer.as_ref().is_none_or(claimed)
+            };
+            while !it_waits() {
+                std::thread::yield_now();
+            }
+            assert!(spill.append(&small).unwrap(), "there is room for it");
+            written.extend(small.samples.iter().cloned());
+            let now = Batching {
+                samples_max: usize::MAX,
+                delay_max: Duration::ZERO,
+            };
+            let mut taken = Vec::new();
+            while taken.len() < written.len() + large.samples.len() {
+                let window = spill.take(now).unwrap().expect("it is not closed");
+                taken.extend_from_slice(&window.batch.samples);
+                spill.commit(&window).unwrap();
+                assert_eq!(spill.stats().damaged_bytes, 0);
+            }
+            assert!(waits.join().unwrap().unwrap());
+            written.extend(large.samples.iter().cloned());
+            assert_eq!(taken, written);
+        });
+    }
+}

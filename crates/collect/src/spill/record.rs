@@ -17,6 +17,13 @@ const VERSION: u8 = 1;
 #[derive(Debug, Default)]
 pub(super) struct Introduced(FxHashMap<Labels, u32>);
 
+#[cfg(test)]
+impl Introduced {
+    pub(super) fn has(&self, series: &Labels) -> bool {
+        self.0.contains_key(series)
+    }
+}
+
 /// Series by number, for a segment's reader.
 #[derive(Debug, Default)]
 pub(super) struct Known(Vec<Labels>);

@@ -212,6 +212,14 @@ fn a_full_queue_can_make_the_writer_wait() {
     );
 }
 
+/// The value of a record's first sample: the round it was written in.
+fn round_of(of_one: &[Sample]) -> f64 {
+    match of_one[0].value {
+        Value::Float(value) => value,
+        Value::Histogram(_) => f64::NAN,
+    }
+}
+
 #[test]
 fn writers_that_wait_do_not_spoil_each_others_records() {
     let folder = tempfile::tempdir().unwrap();
@@ -242,6 +250,19 @@ fn writers_that_wait_do_not_spoil_each_others_records() {
         while seen < 3 * EACH * 100 {
             let window = take(&spill);
             seen += window.batch.samples.len();
+            for of_one in window.batch.samples.chunks(100) {
+                let value =
+                    |s: &Sample| matches!(s.value, Value::Float(v) if v == round_of(of_one));
+                assert!(of_one.iter().all(value), "a record in one piece");
+                let number = |s: &Sample| s.labels.get("i").unwrap().parse::<usize>().unwrap();
+                let first = number(&of_one[0]);
+                assert_eq!(first % 100_000, round_of(of_one) as usize * 50);
+                let rises = of_one
+                    .iter()
+                    .enumerate()
+                    .all(|(i, s)| number(s) == first + i);
+                assert!(rises, "each with its own labels");
+            }
             spill.commit(&window).unwrap();
         }
     });

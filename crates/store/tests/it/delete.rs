@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use model::{LabelQuery, Labels, MatchOp, Matcher, Selection, SeriesReader as _};
+use model::{
+    Batch, Durability, Exemplar, LabelQuery, Labels, MatchOp, Matcher, SampleSink as _, Selection,
+    SeriesReader as _,
+};
 use store::{Config, DeleteError, Store};
 
 use crate::{
@@ -83,6 +86,56 @@ fn samples_written_after_a_delete_are_visible_within_its_range() {
     check(&store);
     drop(store);
     check(&open(&disk));
+}
+
+/// Exemplars of both jobs, five each.
+fn with_exemplars(store: &Store) {
+    let exemplar = |job: &str, i: i64| Exemplar {
+        series: labels("up", job),
+        labels: Labels::from_pairs([("trace_id", i.to_string())]),
+        value: 1.0,
+        time_ms: START_MS + i,
+    };
+    let exemplars = (0..5).flat_map(|i| [exemplar("a", i), exemplar("b", i)]);
+    let batch = Batch {
+        exemplars: exemplars.collect(),
+        ..Batch::default()
+    };
+    let stored = store.append(&batch, Durability::Fast).unwrap();
+    assert_eq!(stored.exemplars, 10);
+}
+
+fn exemplars_of(store: &Store, job: &str) -> Vec<i64> {
+    let found = store.exemplars(&of_job(job), i64::MIN, i64::MAX).unwrap();
+    found.iter().map(|e| e.time_ms - START_MS).collect()
+}
+
+#[test]
+fn a_delete_takes_the_exemplars_in_its_range_and_no_restart_brings_them_back() {
+    let disk = SimDisk::default();
+    let mut store = filled(&disk);
+    with_exemplars(&store);
+    let check = |store: &Store, left: &[i64]| {
+        assert_eq!(exemplars_of(store, "a"), left);
+        assert_eq!(exemplars_of(store, "b"), [0, 1, 2, 3, 4]);
+    };
+    // From the memory and the log they came in; then from the log they were carried into.
+    for (from, to, left) in [(1, 2, &[0, 3, 4][..]), (4, 9, &[0, 3])] {
+        let of_a = [vec![
+            Matcher::equal("__name__", "up"),
+            Matcher::equal("job", "a"),
+        ]];
+        store.delete(&of_a, START_MS + from, START_MS + to).unwrap();
+        check(&store, left);
+        drop(store);
+        store = open(&disk);
+        check(&store, left);
+    }
+    // One that is younger than what was deleted is taken as ever.
+    store.delete(&of_job("a"), i64::MIN, i64::MAX).unwrap();
+    check(&store, &[]);
+    drop(store);
+    check(&open(&disk.crashed(&mut Random(7))), &[]);
 }
 
 #[test]

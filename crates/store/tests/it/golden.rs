@@ -4,8 +4,8 @@
 use std::{path::PathBuf, sync::Arc};
 
 use model::{
-    Batch, Durability, Histogram, MatchOp, Matcher, Metadata, MetricType, Sample, SampleSink as _,
-    SeriesReader as _, Span, Value,
+    Batch, Durability, Exemplar, Histogram, Labels, MatchOp, Matcher, Metadata, MetricType, Sample,
+    SampleSink as _, SeriesReader as _, Span, Value,
 };
 use store::{Config, Disk as _, Store};
 
@@ -178,6 +178,47 @@ fn tombstones_are_written_and_read_as_ever() {
     let samples = |series: &[model::Series]| series.iter().map(|s| s.times_ms.len()).sum::<usize>();
     // 130 samples of six series and 10 histograms, less ten, less one of each of the six.
     assert_eq!(samples(&after), 6 * 130 + 10 - 10 - 6);
+}
+
+/// A log with one batch whose exemplars are a known answer, drawn in `docs/formats/wal.md`.
+fn with_exemplars() -> (SimDisk, Vec<Exemplar>) {
+    let (disk, up) = (SimDisk::default(), labels("up", "a"));
+    let exemplar = |trace: &[(&str, &str)], value, time_ms| Exemplar {
+        series: up.clone(),
+        labels: Labels::from_pairs(trace.iter().copied()),
+        value,
+        time_ms,
+    };
+    let exemplars = vec![
+        exemplar(&[("trace_id", "4bf9")], 1.0, START_MS),
+        exemplar(&[], -0.0, START_MS + 1),
+    ];
+    let batch = Batch {
+        samples: vec![Sample::float(up.clone(), START_MS, 1.0)],
+        exemplars: exemplars.clone(),
+        ..Batch::default()
+    };
+    let stored = open(&disk).append(&batch, Durability::Sync).unwrap();
+    assert_eq!(stored.exemplars, 2);
+    (disk, exemplars)
+}
+
+#[test]
+fn exemplars_are_written_and_read_as_ever() {
+    const LOG: &str = "wal-0000000001.log";
+    let (disk, exemplars) = with_exemplars();
+    let (path, today) = (golden("wal-exemplars.log", "v2"), bytes_of(&disk, LOG));
+    if std::env::var_os("UPDATE_GOLDENS").is_some() {
+        std::fs::write(&path, &today).unwrap();
+    }
+    let golden = std::fs::read(&path).unwrap();
+    assert!(golden == today, "the log differs from its golden file");
+    disk.damage(LOG, |bytes| bytes.clone_from(&golden));
+    let store = open(&disk);
+    assert_eq!(store.stats().wal_truncated, 0);
+    let every = [vec![Matcher::equal("__name__", "up")]];
+    let found = store.exemplars(&every, i64::MIN, i64::MAX).unwrap();
+    assert_eq!(format!("{found:?}"), format!("{exemplars:?}"), "-0 as well");
 }
 
 #[test]
