@@ -413,6 +413,14 @@ fn cannot_serve(status: u16) -> bool {
     matches!(status, 502..=504)
 }
 
+/// Headers the protocol says itself: remote write forbids that a user's stand in their place.
+const RESERVED: [&str; 4] = [
+    "content-encoding",
+    "content-type",
+    "user-agent",
+    "x-prometheus-remote-write-version",
+];
+
 fn headers(config: &PeerConfig) -> Result<HeaderMap, PeerError> {
     let tenant = config.tenant.iter();
     let tenant = tenant.map(|id| ("X-Scope-OrgID".to_owned(), id.clone()));
@@ -423,6 +431,10 @@ fn headers(config: &PeerConfig) -> Result<HeaderMap, PeerError> {
             .zip(HeaderValue::try_from(value).ok());
         let (name, mut value) = parsed
             .ok_or_else(|| PeerError::Config(format!("{name:?} is no header, or its value is")))?;
+        if RESERVED.contains(&name.as_str()) {
+            let what = format!("the header {name} is the protocol's own and cannot be set");
+            return Err(PeerError::Config(what));
+        }
         value.set_sensitive(true);
         headers.insert(name, value);
     }

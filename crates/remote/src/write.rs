@@ -371,7 +371,7 @@ impl Writer {
     }
 
     fn judged(&self, reply: &Reply, count: Count, protocol: Protocol) -> Told {
-        let written = written(reply);
+        let written = written(reply, protocol, count);
         match reply.status {
             200..=299 if protocol == Protocol::V2 && written.is_none() => Told::Older,
             200..=299 => Told::Stored(written.unwrap_or(count.points()).min(count.points())),
@@ -417,15 +417,24 @@ fn drop_rest(delivered: &mut Delivered, reason: &str, count: u64) {
     }
 }
 
-/// Samples and histograms the peer says it wrote; `None` from one that does not say.
-fn written(reply: &Reply) -> Option<u64> {
+/// Samples and histograms the peer says it wrote; `None` from one that does not say. Of a kind it
+/// does not mention a reader of 2.0 wrote none; one of 1.0 may have written them all.
+fn written(reply: &Reply, protocol: Protocol, sent: Count) -> Option<u64> {
     let count = |kind: &str| {
         let name = format!("x-prometheus-remote-write-{kind}-written");
         reply.header(&name)?.trim().parse::<u64>().ok()
     };
+    let unsaid = |sent: u64| match protocol {
+        Protocol::V1 => sent,
+        Protocol::V2 => 0,
+    };
     match (count("samples"), count("histograms")) {
         (None, None) => None,
-        (samples, histograms) => Some(samples.unwrap_or(0) + histograms.unwrap_or(0)),
+        (samples, histograms) => Some(
+            samples
+                .unwrap_or_else(|| unsaid(sent.samples))
+                .saturating_add(histograms.unwrap_or_else(|| unsaid(sent.histograms))),
+        ),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Figures of the store: ingest, bytes a sample, memory a series, point queries.
 //!
-//! `cargo bench -p store --bench store [-- ingest|size|mix|query|postings|memory|restart]`. CPU seconds of the whole process,
+//! `cargo bench -p store --bench store [-- ingest|feed|size|mix|query|postings|memory|restart]`. CPU seconds of the whole process,
 //! threads included, without what building the input costs: wall time lies on a shared machine.
 //! Each figure is one line of JSON.
 
@@ -18,7 +18,7 @@ use model::{
     Batch, Clock, Durability, Labels, Matcher, Sample, SampleSink as _, Selection,
     SeriesReader as _,
 };
-use store::{Config, Store};
+use store::{Config, Delivery, Store};
 
 #[path = "store/memory.rs"]
 mod memory;
@@ -27,20 +27,24 @@ mod mix;
 #[path = "store/postings.rs"]
 mod postings;
 
-/// Time that begins in 2026 and passes as the machine's does.
+/// A wall clock that stands, and time that passes as the machine's does.
 #[derive(Debug)]
-struct BenchClock(Instant);
+struct BenchClock {
+    wall_ms: i64,
+    begun: Instant,
+}
 
 const START_MS: i64 = 1_790_000_000_000;
+const DAY_MS: i64 = 86_400_000;
 const FUTURE: Duration = Duration::from_secs(400 * 86_400);
 
 impl Clock for BenchClock {
     fn wall_ms(&self) -> i64 {
-        START_MS
+        self.wall_ms
     }
 
     fn monotonic(&self) -> Duration {
-        self.0.elapsed()
+        self.begun.elapsed()
     }
 }
 
@@ -82,12 +86,19 @@ fn status(field: &str) -> u64 {
 }
 
 fn open(dir: &Path, config: Config) -> Store {
+    open_at(START_MS, dir, config)
+}
+
+/// A store on a day: what lies before it, an hour and more, is merged as whole days.
+fn open_at(wall_ms: i64, dir: &Path, config: Config) -> Store {
     let config = Config {
         future_max: FUTURE,
         ballast_bytes: 0,
         ..config
     };
-    Store::open(dir, config, Arc::new(BenchClock(now()))).expect("a fresh directory opens")
+    let begun = now();
+    let clock = Arc::new(BenchClock { wall_ms, begun });
+    Store::open(dir, config, clock).expect("a fresh directory opens")
 }
 
 /// Label bytes of a series as a scrape of many hosts has them.
@@ -183,6 +194,64 @@ fn ingest(series_count: usize, steps: usize, dir: &Path) {
     );
 }
 
+/// What the change feed costs the one who writes, and what a subscriber costs that takes
+/// everything, both by thread: appends with and without it take turns.
+fn feed(dir: &Path) {
+    const SERIES: usize = 10_000;
+    const STEPS: usize = 60;
+    const ROUNDS: usize = 5;
+    let series: Vec<Vec<u8>> = (0..SERIES).map(series_bytes).collect();
+    let (mut alone, mut heard, mut taken) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..2 * ROUNDS {
+        let quiet = Config {
+            background: false,
+            ..Config::default()
+        };
+        let store = open(&dir.join(round.to_string()), quiet);
+        let mut subscriber = (round % 2 == 1).then(|| store.feed().subscribe(Vec::new()));
+        let (mut appending, mut taking) = (Duration::ZERO, Duration::ZERO);
+        for step in 0..STEPS {
+            for first in (0..SERIES).step_by(2000) {
+                let batch = batch(&series, first, 2000, step);
+                let before = thread_cpu();
+                store
+                    .append(&batch, Durability::Fast)
+                    .expect("the disk has room");
+                let appended = thread_cpu();
+                let points = subscriber.as_mut().map(|subscriber| {
+                    let all = std::iter::from_fn(|| subscriber.take());
+                    all.map(|delivery| match delivery {
+                        Delivery::Points { batch, .. } => batch.samples.len(),
+                        Delivery::Missed(missed) => panic!("{missed} missed"),
+                    })
+                    .sum::<usize>()
+                });
+                taking += thread_cpu().saturating_sub(appended);
+                appending += appended.saturating_sub(before);
+                assert!(points.is_none_or(|points| points == batch.samples.len()));
+            }
+        }
+        let ns = |cpu: Duration| cpu.as_secs_f64() * 1e9 / (SERIES * STEPS) as f64;
+        if subscriber.is_some() {
+            heard.push(ns(appending));
+            taken.push(ns(taking));
+        } else {
+            alone.push(ns(appending));
+        }
+    }
+    let median = |mut values: Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    println!(
+        "{{\"figure\":\"feed\",\"append_ns_per_sample\":{:.0},\"with_a_subscriber\":{:.0},\
+         \"subscriber_ns_per_sample\":{:.1}}}",
+        median(alone),
+        median(heard),
+        median(taken),
+    );
+}
+
 /// The recording of one host at 1 s: `(time, series, value)` a line; see its README.
 fn recording() -> Option<Vec<Batch>> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -232,7 +301,8 @@ fn size(whole_seconds: bool, dir: &Path) {
         background: false,
         ..Config::default()
     };
-    let store = open(dir, config);
+    let last_ms = batches[batches.len() - 1].samples[0].time_ms;
+    let store = open_at(last_ms + 3 * DAY_MS, dir, config);
     for batch in &batches {
         store
             .append(batch, Durability::Fast)
@@ -244,7 +314,7 @@ fn size(whole_seconds: bool, dir: &Path) {
     let flushed = store.stats();
     // A sample two days later ends the day: the merge codes it as small as it can.
     let last = &batches[batches.len() - 1].samples[0];
-    let later = Sample::float(last.labels.clone(), last.time_ms + 2 * 86_400_000, 1.0);
+    let later = Sample::float(last.labels.clone(), last.time_ms + 2 * DAY_MS, 1.0);
     store
         .append(
             &Batch {
@@ -255,8 +325,9 @@ fn size(whole_seconds: bool, dir: &Path) {
         )
         .expect("the disk has room");
     let before = process_cpu();
-    store.compact().expect("the parts check");
+    let merges = store.compact().expect("the parts check");
     let merge = process_cpu().saturating_sub(before);
+    assert!(merges > 0, "the day is merged");
     let merged = store.stats();
     let samples = flushed.part_samples as f64;
     let per_sample = |bytes: u64| bytes as f64 / samples;
@@ -374,6 +445,9 @@ fn main() {
     if wants("query") {
         query(&sub("query"));
         column_reads(&sub("query"));
+    }
+    if wants("feed") {
+        feed(&sub("feed"));
     }
     if wants("ingest") {
         ingest(10_000, 400, &sub("10k"));

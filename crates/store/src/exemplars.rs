@@ -1,8 +1,8 @@
 //! Exemplars: the newest of all series in one bounded ring, and their record in the log.
 //!
-//! As in Prometheus's exemplar storage: of each series in order of time, a repeat of a series'
-//! newest counts as kept and is kept once, an older one is refused, and when the ring is full the
-//! one that came first goes. The ring is in memory; its records are in the log, and each new log
+//! As in Prometheus's exemplar storage: of each series in order of time, one older than a series'
+//! newest is refused, and when the ring is full the one that came first goes. A repeat of any that
+//! is there counts as kept and is kept once, so that a request sent again is answered as before. The ring is in memory; its records are in the log, and each new log
 //! segment begins with all that the ring holds, so that it outlives the segments that are dropped.
 
 use std::{
@@ -50,7 +50,7 @@ const RECORD_MAX: usize = 1_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Offer {
     New,
-    /// Its series' newest is the same.
+    /// The same is there.
     Repeat,
     /// Older than its series' newest, or too long.
     Refused,
@@ -93,11 +93,18 @@ impl Exemplars {
         if length > self.limits.chars || bytes_of(offered) > self.limits.bytes {
             return Offer::Refused;
         }
-        let newest = self.by_series.get(&offered.series).and_then(VecDeque::back);
-        match newest {
-            Some(newest) if newest.time_ms > offered.time_ms => Offer::Refused,
-            Some(newest) if is_same(newest, offered) => Offer::Repeat,
-            _ => Offer::New,
+        let Some(series) = self.by_series.get(&offered.series) else {
+            return Offer::New;
+        };
+        let from = series.partition_point(|e| e.time_ms < offered.time_ms);
+        let mut since = series.range(from..);
+        let mut at_its_time = since.clone().take_while(|e| e.time_ms == offered.time_ms);
+        if at_its_time.any(|e| is_same(e, offered)) {
+            Offer::Repeat
+        } else if since.any(|e| e.time_ms > offered.time_ms) {
+            Offer::Refused
+        } else {
+            Offer::New
         }
     }
 
@@ -300,6 +307,21 @@ mod tests {
         assert_eq!(ring.offer(&first), Offer::Repeat);
         assert_eq!(ring.offer(&exemplar("up", "b", 10)), Offer::New);
         assert_eq!(ring.offer(&exemplar("up", "b", 9)), Offer::Refused);
+        ring.insert(exemplar("up", "b", 10));
+        ring.insert(exemplar("up", "c", 11));
+        for (trace, time_ms, offer) in [
+            ("a", 10, Offer::Repeat),
+            ("b", 10, Offer::Repeat),
+            ("c", 10, Offer::Refused),
+            ("c", 11, Offer::Repeat),
+            ("a", 11, Offer::New),
+        ] {
+            assert_eq!(
+                ring.offer(&exemplar("up", trace, time_ms)),
+                offer,
+                "{trace} {time_ms}"
+            );
+        }
         assert_eq!(ring.offer(&exemplar("down", "b", 9)), Offer::New);
         let long = exemplar("down", &"é".repeat(121), 10);
         assert_eq!(ring.offer(&long), Offer::Refused, "129 characters");

@@ -137,8 +137,8 @@ impl Receiver {
     }
 
     /// The whole exchange: decodes, stores, and says what came of it. Never 2xx unless every
-    /// sample and histogram was stored; what can succeed later is 503 with `Retry-After`, and a
-    /// repeat stores nothing twice.
+    /// sample and histogram was stored, and in 2.0 every exemplar; what can succeed later is 503
+    /// with `Retry-After`, and a repeat stores nothing twice.
     pub fn serve_remote_write(
         &self,
         request: &Request<'_>,
@@ -159,11 +159,12 @@ impl Receiver {
         let Lane { memory, points, .. } = &mut *lane;
         storing.take(memory.interner.table_mut(), points, &received.batch);
         drop(lane);
-        let (outcome, written) = storing.end();
-        if outcome.is_err() {
+        let stored = storing.end();
+        if stored.outcome.is_err() {
             self.forget_metadata();
         }
-        reply(&received, &outcome, written)
+        let message = Message::from_content_type(request.content_type);
+        reply(message.unwrap_or(Message::V2), &received, &stored)
     }
 
     /// Checks a long request, then stores all of it but the last piece.
@@ -197,7 +198,16 @@ struct Storing<'s> {
     durability: Durability,
     total: Appended,
     written: Written,
+    /// Exemplars the sink did not keep.
+    exemplars_refused: u64,
     failed: Option<AppendError>,
+}
+
+/// What became of a request that was read.
+struct Stored {
+    outcome: Result<Appended, AppendError>,
+    written: Written,
+    exemplars_refused: u64,
 }
 
 impl<'s> Storing<'s> {
@@ -207,6 +217,7 @@ impl<'s> Storing<'s> {
             durability,
             total: Appended::default(),
             written: Written::default(),
+            exemplars_refused: 0,
             failed: None,
         }
     }
@@ -239,6 +250,8 @@ impl<'s> Storing<'s> {
             let appended = self.sink.append(batch, self.durability)?;
             self.written.histograms += appended.stored;
             self.written.exemplars += appended.exemplars;
+            let offered = batch.exemplars.len() as u64;
+            self.exemplars_refused += offered.saturating_sub(appended.exemplars);
             self.add(appended);
         }
         Ok(())
@@ -255,31 +268,33 @@ impl<'s> Storing<'s> {
         }
     }
 
-    fn end(self) -> (Result<Appended, AppendError>, Written) {
-        let outcome = self.failed.map_or(Ok(self.total), Err);
-        (outcome, self.written)
+    fn end(self) -> Stored {
+        Stored {
+            outcome: self.failed.map_or(Ok(self.total), Err),
+            written: self.written,
+            exemplars_refused: self.exemplars_refused,
+        }
     }
 }
 
-/// The reply to a request that was read, for what the sink made of its batch. Refused exemplars
-/// do not make a request fail: they are best effort, and their count says what became of them.
-#[must_use]
-pub fn reply(
-    received: &Received,
-    outcome: &Result<Appended, AppendError>,
-    written: Written,
-) -> Reply {
-    let refused = received.rejected.samples + received.rejected.histograms;
-    let invalid = !received.rejected.is_empty()
-        && (refused > 0 || received.rejected.reasons.keys().any(|fault| fails(*fault)));
-    let mut reply = match outcome {
+/// The reply to a request that was read, for what the sink made of its batch. Of exemplars 1.0
+/// knows nothing: there they are best effort. In 2.0 one that was not stored makes the write a
+/// partial one, as a sample does.
+fn reply(message: Message, received: &Received, stored: &Stored) -> Reply {
+    let rejected = &received.rejected;
+    let mut refused = rejected.samples + rejected.histograms;
+    if message == Message::V2 {
+        refused += rejected.exemplars + stored.exemplars_refused;
+    }
+    let breaks = rejected.reasons.keys().any(|fault| fails(*fault));
+    let mut reply = match &stored.outcome {
         Err(error) => Refusal::unavailable(error.to_string(), RETRY_AFTER_S).into(),
-        Ok(appended) if invalid || !appended.rejected.is_empty() => {
-            Refusal::bad(explain(received, &appended.rejected)).into()
+        Ok(appended) if refused > 0 || breaks || !appended.rejected.is_empty() => {
+            Refusal::bad(explain(received, stored, &appended.rejected)).into()
         }
         Ok(_) => Reply::done(),
     };
-    reply.headers.extend(written.headers());
+    reply.headers.extend(stored.written.headers());
     reply
 }
 
@@ -288,10 +303,20 @@ fn fails(fault: Fault) -> bool {
     matches!(fault, Fault::NoValues | Fault::BadReference)
 }
 
-fn explain(received: &Received, rejected: &[(RejectReason, u64, model::Labels)]) -> String {
+fn explain(
+    received: &Received,
+    stored: &Stored,
+    rejected: &[(RejectReason, u64, model::Labels)],
+) -> String {
     let mut parts: Vec<String> = received.rejected.summary().into_iter().collect();
     for (reason, count, example) in rejected {
         parts.push(format!("{} ({count}, first: {example})", reason.as_str()));
+    }
+    if stored.exemplars_refused > 0 {
+        parts.push(format!(
+            "exemplars ({}) older than their series' newest, too long, or of a series that is not there",
+            stored.exemplars_refused
+        ));
     }
     format!("partial write: {}", parts.join("; "))
 }

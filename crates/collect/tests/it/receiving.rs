@@ -19,6 +19,7 @@ struct Sink {
     kept: Mutex<Vec<Batch>>,
     full: bool,
     refuse: Option<Labels>,
+    no_exemplars: bool,
 }
 
 impl SampleSink for Sink {
@@ -30,7 +31,11 @@ impl SampleSink for Sink {
         let refused = batch.samples.iter().filter(refused).count() as u64;
         let mut appended = Appended {
             stored: batch.samples.len() as u64 - refused,
-            exemplars: batch.exemplars.len() as u64,
+            exemplars: if self.no_exemplars {
+                0
+            } else {
+                batch.exemplars.len() as u64
+            },
             ..Appended::default()
         };
         if refused > 0 {

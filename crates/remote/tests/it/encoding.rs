@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use collect::receive::protobuf::{Fields, Malformed};
 use model::{
     Batch, Exemplar, Histogram, Labels, Metadata, MetricType, ResetHint, Sample, Span, Value,
 };
@@ -180,6 +181,87 @@ fn metadata_and_exemplars_travel_with_their_series() {
         metadata.sort_by(|a, b| a.family.cmp(&b.family));
         assert_eq!(metadata, batch.metadata, "{protocol:?}");
         assert_eq!(back.exemplars, batch.exemplars, "{protocol:?}");
+    }
+}
+
+/// What is in a 2.0 message: its symbols, and of each series its references, times of floats, and
+/// times of histograms.
+type OnTheWire = (Vec<String>, Vec<(Vec<u64>, Vec<i64>, Vec<i64>)>);
+
+fn on_the_wire(plain: &[u8]) -> Result<OnTheWire, Malformed> {
+    let (mut symbols, mut series) = (Vec::new(), Vec::new());
+    let mut fields = Fields::new(plain);
+    while let Some((number, value)) = fields.next()? {
+        match number {
+            4 => symbols.push(value.text()?.to_owned()),
+            5 => series.push(one_series(value.message()?)?),
+            other => panic!("field {other} is not of 2.0"),
+        }
+    }
+    Ok((symbols, series))
+}
+
+fn one_series(mut fields: Fields<'_>) -> Result<(Vec<u64>, Vec<i64>, Vec<i64>), Malformed> {
+    let (mut references, mut floats, mut histograms) = (Vec::new(), Vec::new(), Vec::new());
+    while let Some((number, value)) = fields.next()? {
+        match number {
+            1 => value.each_varint(|r| {
+                references.push(r);
+                Ok::<(), Malformed>(())
+            })?,
+            2 | 3 => {
+                let (times, of_time) = match number {
+                    2 => (&mut floats, 2),
+                    _ => (&mut histograms, 15),
+                };
+                let mut inner = value.message()?;
+                while let Some((number, value)) = inner.next()? {
+                    if number == of_time {
+                        times.push(value.int64()?);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok((references, floats, histograms))
+}
+
+#[test]
+fn a_2_0_message_keeps_the_musts_of_its_form() {
+    let mut samples = Vec::new();
+    for i in [5, 3, 4_i64] {
+        samples.push(Sample::float(labels(1), i, model::stale_nan()));
+        samples.push(Sample::float(labels(2), i, 0.5));
+        let value = Value::Histogram(histogram(3));
+        samples.push(Sample {
+            labels: labels(1),
+            time_ms: 10 + i,
+            value,
+        });
+    }
+    let batch = Batch {
+        samples,
+        ..Batch::default()
+    };
+    let (symbols, series) = on_the_wire(&uncompressed(&batch, Protocol::V2)).unwrap();
+    assert_eq!(symbols[0], "", "the first symbol");
+    let distinct: std::collections::BTreeSet<&String> = symbols.iter().collect();
+    assert_eq!(distinct.len(), symbols.len(), "each once");
+    assert_eq!(series.len(), 3, "floats and histograms of one series apart");
+    for (references, floats, histograms) in series {
+        assert!(
+            floats.is_empty() != histograms.is_empty(),
+            "one kind, not none"
+        );
+        assert_eq!(floats.len() + histograms.len(), 3);
+        assert!(floats.is_sorted() && histograms.is_sorted());
+        assert_eq!(references.len() % 2, 0);
+        let texts = references.iter().map(|r| &symbols[*r as usize]);
+        let names: Vec<&String> = texts.clone().step_by(2).collect();
+        assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
+        assert!(texts.clone().all(|text| !text.is_empty()));
+        assert_eq!(names[0], "__name__");
     }
 }
 

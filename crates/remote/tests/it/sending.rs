@@ -5,11 +5,13 @@ use std::{
     time::Duration,
 };
 
-use model::{AppendError, Batch, Durability, Labels, Sample, SampleSink as _};
+use model::{AppendError, Batch, Durability, Labels, Sample, SampleSink as _, Value};
 use remote::{
-    Auth, Patience, PeerConfig, RemoteSink, Secret, SendError, WriteConfig, Writer,
+    Auth, Patience, Peer, PeerConfig, RemoteSink, Secret, SendError, WriteConfig, Writer,
     breaker::BreakerConfig, retry::Backoff, write::Protocol,
 };
+
+use testkit::VirtualClock;
 
 use crate::peer::{Say, Scripted, connect};
 
@@ -80,6 +82,54 @@ async fn requests_say_what_the_specification_demands() {
     }
     assert!(came.header("user-agent").starts_with("alluse/"));
     assert_eq!(came.received().batch.samples.len(), 2);
+}
+
+#[test]
+fn headers_of_the_protocol_cannot_be_configured() {
+    for name in [
+        "Content-Type",
+        "content-encoding",
+        "User-Agent",
+        "X-Prometheus-Remote-Write-Version",
+    ] {
+        let config = PeerConfig {
+            headers: vec![(name.into(), "x".into())],
+            ..PeerConfig::new("http://127.0.0.1:1")
+        };
+        let refused = Peer::new(config, None, Arc::new(VirtualClock::at(0))).unwrap_err();
+        assert!(refused.to_string().contains("cannot be set"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_reader_of_2_0_does_not_mention_it_did_not_write_and_one_of_1_0_may_have() {
+    let histogram = |i| Sample {
+        labels: Labels::from_pairs([("__name__", "h")]),
+        time_ms: i,
+        value: Value::Histogram(Arc::default()),
+    };
+    let mut batch = batch(3, 1);
+    batch.samples.push(histogram(1));
+    let said = || {
+        let name = "x-prometheus-remote-write-samples-written";
+        Say(
+            200,
+            vec![(name, "3".into())],
+            "a body that means nothing".into(),
+        )
+    };
+    for (protocol, stored) in [(Protocol::V2, 3), (Protocol::V1, 4)] {
+        let peer = Scripted::saying(vec![said()]).await;
+        let config = WriteConfig {
+            protocol,
+            ..quick()
+        };
+        let writer = Writer::new(connect(patient(peer.config())), config);
+        let sent = writer.send(&batch, Patience::Attempts(1)).await.unwrap();
+        assert_eq!(sent.stored, stored, "{protocol:?}");
+        assert_eq!(sent.dropped.values().sum::<u64>(), 4 - stored);
+        assert_eq!(peer.came().len(), 1, "success is not repeated");
+    }
 }
 
 #[tokio::test]

@@ -28,6 +28,15 @@ enum Kind {
     Churny,
 }
 
+/// How fast samples come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    /// As fast as they can be made: flushes run beside hundreds of scrapes.
+    Flood,
+    /// As if a scrape's interval passed after each: what upkeep is due is done before the next.
+    OfTheSource,
+}
+
 fn value(kind: Kind, noise: &mut Noise) -> f64 {
     match kind {
         Kind::Noisy | Kind::Churny => (2000 + noise.below(1900)) as f64 / 100.0,
@@ -36,7 +45,12 @@ fn value(kind: Kind, noise: &mut Noise) -> f64 {
 }
 
 /// Feeds `steps` scrapes of `count` series, `step_ms` apart; the greatest resident memory.
-fn feed(store: &Store, count: usize, steps: usize, step_ms: i64, kind: Kind) -> u64 {
+fn feed(
+    store: &Store,
+    (count, steps, step_ms): (usize, usize, i64),
+    kind: Kind,
+    pace: Pace,
+) -> u64 {
     let mut noise = Noise(7);
     let mut peak = 0;
     for step in 0..steps {
@@ -63,6 +77,9 @@ fn feed(store: &Store, count: usize, steps: usize, step_ms: i64, kind: Kind) -> 
             store
                 .append(&batch, Durability::Fast)
                 .expect("there is room");
+        }
+        if pace == Pace::OfTheSource {
+            store.maintain().expect("there is room");
         }
         peak = peak.max(resident());
     }
@@ -103,11 +120,20 @@ pub(crate) fn task(task: &str, dir: &Path) -> bool {
     let (name, rest) = task.split_once(':').unwrap_or((task, ""));
     let numbers: Vec<usize> = rest.split(',').filter_map(|n| n.parse().ok()).collect();
     match (name, numbers.as_slice()) {
-        ("fill", [kind, count, steps, step_ms]) => {
+        ("fill" | "paced", [kind, count, steps, step_ms]) => {
             let kind = [Kind::Noisy, Kind::Random, Kind::Churny][*kind];
+            let pace = match name {
+                "paced" => Pace::OfTheSource,
+                _ => Pace::Flood,
+            };
             let before = resident();
-            let store = open(dir, Config::default());
-            let peak = feed(&store, *count, *steps, *step_ms as i64, kind);
+            let config = Config {
+                background: pace == Pace::Flood,
+                ..Config::default()
+            };
+            let store = open(dir, config);
+            let scrapes = (*count, *steps, *step_ms as i64);
+            let peak = feed(&store, scrapes, kind, pace);
             let stats = store.stats();
             println!(
                 "\"resident_bytes_per_series\":{},\"peak_bytes_per_series\":{},\"active_series\":{},\
@@ -157,7 +183,10 @@ fn high_water() -> u64 {
 
 pub(crate) fn memory(dir: &Path) {
     for (name, task) in [
-        ("noisy at 1 s", "fill:0,10000,900,1000"),
+        ("noisy at 1 s", "paced:0,10000,900,1000"),
+        ("noisy at 1 s", "paced:0,50000,900,1000"),
+        ("noisy at 1 s, in a flood", "fill:0,10000,900,1000"),
+        ("noisy at 1 s, in a flood", "fill:0,50000,900,1000"),
         ("random at 1 s", "fill:1,10000,600,1000"),
         ("churny at 1 s", "fill:2,10000,900,1000"),
         ("noisy at 1 s", "fill:0,200000,60,1000"),

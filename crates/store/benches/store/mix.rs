@@ -8,7 +8,7 @@
 use model::{Durability, Labels, Sample, SampleSink as _};
 use store::Config;
 
-use crate::{START_MS, open, process_cpu};
+use crate::{DAY_MS, START_MS, open_at, process_cpu};
 
 /// Kinds, and how many of a host's 100 series are of each.
 const KINDS: [(&str, usize); 7] = [
@@ -112,12 +112,12 @@ fn size(hosts: usize, only: Option<&str>, dir: &std::path::Path) -> (f64, f64, f
         background: false,
         ..Config::default()
     };
-    let store = open(dir, config);
+    let store = open_at(START_MS + 3 * DAY_MS, dir, config);
     let mut noise = Noise(42);
     let mut sources: Vec<Source> = (0..hosts).flat_map(|h| host(h, only)).collect();
     let mut merging = std::time::Duration::ZERO;
     // From the start of a UTC day.
-    let start_ms = START_MS.div_euclid(86_400_000) * 86_400_000;
+    let start_ms = START_MS.div_euclid(DAY_MS) * DAY_MS;
     for step in 0..STEPS {
         let time_ms = start_ms + step as i64 * STEP_MS;
         let sample = |s: &mut Source| Sample::float(s.labels.clone(), time_ms, s.step(&mut noise));
@@ -136,7 +136,7 @@ fn size(hosts: usize, only: Option<&str>, dir: &std::path::Path) -> (f64, f64, f
         }
     }
     let samples = store.stats().part_samples as f64;
-    let later = Sample::float(sources[0].labels.clone(), start_ms + 2 * 86_400_000, 1.0);
+    let later = Sample::float(sources[0].labels.clone(), start_ms + 2 * DAY_MS, 1.0);
     let batch = model::Batch {
         samples: vec![later],
         ..model::Batch::default()

@@ -147,7 +147,20 @@ fn an_archive_that_fails_or_runs_full_is_tried_again_and_nothing_else_suffers() 
         (stats.state, samples_of(&store)),
         (store::State::Healthy, 120)
     );
-    assert_eq!(parts(&far.names()), 0);
+    let left: Vec<String> = far.names().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(left, ["ARCHIVE"], "nor is half a copy in the way of others");
+
+    // One that keeps something else than what it was given, and says nothing.
+    far.set(Faults {
+        rot: true,
+        ..Faults::default()
+    });
+    clock.advance_ms(61_000);
+    let said = store.maintain().unwrap_err();
+    let said = std::error::Error::source(&said).unwrap().to_string();
+    assert!(said.contains("is not what was written"), "{said}");
+    assert_eq!((store.stats().archived, samples_of(&store)), (0, 120));
+
     far.set(Faults::default());
     for _ in 0..6 {
         clock.advance_ms(61_000);

@@ -58,7 +58,15 @@ fn exemplars_outlive_a_restart_and_the_log_segments_they_came_in() {
     drop(store);
     let store = open(&dir, quiet());
     assert_eq!(all(&store), [one.clone(), two.clone()]);
-    let older = store.append(&with(vec![one.clone()]), Durability::Fast);
+    let again = store.append(&with(vec![one.clone(), two.clone()]), Durability::Fast);
+    assert_eq!(
+        again.unwrap().exemplars,
+        2,
+        "sent again, answered as before"
+    );
+    assert_eq!(all(&store).len(), 2);
+    let older = exemplar(&up, "v", START_MS);
+    let older = store.append(&with(vec![older]), Durability::Fast);
     assert_eq!(older.unwrap().exemplars, 0, "older than its newest");
     let three = exemplar(&up, "w", START_MS + 2);
     store

@@ -85,6 +85,8 @@ pub(crate) struct Faults {
     pub(crate) ignore_dir_sync: bool,
     /// File syncs do nothing: what a missing one would mean.
     pub(crate) ignore_sync: bool,
+    /// A bit of everything that is written is another one, and nobody says so.
+    pub(crate) rot: bool,
     /// Operations fail now and then.
     pub(crate) errors: Option<Errors>,
 }
@@ -413,6 +415,7 @@ impl WriteFile for Writing {
             0 => u64::MAX,
             capacity => capacity.saturating_sub(state.used()),
         };
+        let rot = state.faults.rot;
         let inode = state.inodes.get_mut(&self.id).unwrap();
         if let Err(error) = stepped {
             // Some of it may have got there.
@@ -420,7 +423,11 @@ impl WriteFile for Writing {
             return Err(error);
         }
         let fits = (bytes.len() as u64).min(room) as usize;
+        let at = inode.bytes.len() + fits / 2;
         inode.bytes.extend_from_slice(&bytes[..fits]);
+        if let Some(byte) = inode.bytes.get_mut(at).filter(|_| rot) {
+            *byte ^= 0x10;
+        }
         if fits < bytes.len() {
             Err(io::ErrorKind::StorageFull.into())
         } else {

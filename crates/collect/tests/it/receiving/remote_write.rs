@@ -527,7 +527,34 @@ fn exemplars_are_read_and_one_without_a_time_is_counted() {
     );
     assert_eq!(received.rejected.exemplars, 1);
     let (reply, _) = serve(V2, &v2.message());
-    assert_eq!(reply.status, 204, "exemplars are best effort");
+    assert_eq!(
+        (reply.status, written(&reply)),
+        (400, [1, 0, 1]),
+        "never 2xx unless every exemplar was stored as well"
+    );
+    let said = String::from_utf8(reply.body).unwrap();
+    assert!(said.contains("no_timestamp"), "{said}");
+}
+
+#[test]
+fn exemplars_a_store_refuses_fail_a_2_0_request_and_not_one_of_1_0() {
+    let exemplar = Message::default().double(2, 0.5).int(3, 77);
+    let mut v2 = V2Request::new();
+    v2.add(&UP, &one_sample().message(4, &exemplar));
+    let series = series_v1(&UP, &[(1.0, 1000)]).message(3, &exemplar);
+    let v1 = Message::default().message(1, &series);
+    for (kind, message, status) in [(V2, v2.message(), 400), (V1, v1, 204)] {
+        let sink = Sink {
+            no_exemplars: true,
+            ..Sink::default()
+        };
+        let body = snappy(&message.0);
+        let receiver = Receiver::default();
+        let reply = receiver.serve_remote_write(&request(kind, &body), &sink, Durability::Fast);
+        assert_eq!((reply.status, written(&reply)), (status, [1, 0, 0]));
+        let said = String::from_utf8(reply.body).unwrap();
+        assert_eq!(said.contains("exemplars (1)"), status == 400, "{said}");
+    }
 }
 
 #[test]
