@@ -46,7 +46,7 @@ impl SampleSink for Published {
         let appended = self.sink.append(batch, durability)?;
         let points = batch.samples.len();
         self.feed
-            .publish(points, self.clock.wall_ms(), || batch.clone());
+            .publish(points, self.clock.wall_ms(), || batch.clone().into());
         Ok(appended)
     }
 }

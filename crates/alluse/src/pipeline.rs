@@ -22,7 +22,7 @@ use model::{
     Author, Change, ChangeId, Decision, Finding, KnobSpec, Order, OrderKind, Proposal, ProposalId,
     SeriesReader, StudyId,
 };
-use store::{Delivery, Subscription};
+use store::{Delivery, Shown, Subscription};
 
 use crate::{
     api::convert::Timing,
@@ -154,9 +154,15 @@ impl Pipeline {
             && let Some(delivery) = self.feed.take()
         {
             match delivery {
-                Delivery::Points { batch, .. } => {
-                    points += batch.samples.len();
-                    findings.extend(self.analyzer.observe(&finding_series::analyzed(&batch)));
+                Delivery::Points { shown, .. } => {
+                    points += shown.len();
+                    findings.extend(match &shown {
+                        Shown::Batch(batch) => {
+                            self.analyzer.observe(&finding_series::analyzed(batch))
+                        }
+                        // Only senders elsewhere speak of series by slot: no findings of ours.
+                        Shown::Points(p) => self.analyzer.observe_points(&p.labels, &p.points),
+                    });
                 }
                 Delivery::Missed(points) => {
                     tracing::warn!(points, "the analysis did not keep up and missed points");

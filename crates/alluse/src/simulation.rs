@@ -415,7 +415,7 @@ impl World {
             .append(&batch, Durability::Fast)
             .expect("memory takes everything");
         let points = batch.samples.len();
-        self.feed.publish(points, self.now_ms, || batch);
+        self.feed.publish(points, self.now_ms, || batch.into());
         self.pipeline.analyze(points);
     }
 

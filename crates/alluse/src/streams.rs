@@ -91,8 +91,10 @@ impl Streams {
             match delivery {
                 None => return,
                 Some(Delivery::Missed(points)) => self.missed.add(points),
-                Some(Delivery::Points { batch, at_ms, .. }) => {
-                    let results = self.graph().take(&shown.fresh(&batch.samples, at_ms));
+                Some(Delivery::Points {
+                    shown: new, at_ms, ..
+                }) => {
+                    let results = self.graph().take(&shown.fresh(&new.batch().samples, at_ms));
                     store(&*sink, results);
                 }
             }

@@ -1,9 +1,17 @@
 //! The table of live series: finds each sample's detector, turns counters into rates, words what
 //! the detectors report, and forgets series that went away.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::{BuildHasher as _, RandomState},
+};
 
-use model::{Batch, Finding, FindingId, FindingKind, Labels, Metadata, MetricType, Sample, Value};
+use model::{
+    Batch, Finding, FindingId, FindingKind, Labels, Metadata, MetricType, Point, SharedLabels,
+    Value,
+};
+
+use rustc_hash::FxSeededState;
 
 use crate::{
     Config,
@@ -41,7 +49,8 @@ pub struct Stats {
 #[derive(Debug)]
 pub struct Analyzer {
     config: Config,
-    index: HashMap<Labels, u32>,
+    /// Seeded, so that labels cannot be chosen to collide.
+    index: HashMap<Labels, u32, FxSeededState>,
     slots: Vec<Option<Entry>>,
     free: Vec<u32>,
     /// What sources said of metric families; at most `max_series` of them.
@@ -70,9 +79,10 @@ impl Analyzer {
     /// An analyzer that has seen nothing.
     #[must_use]
     pub fn new(config: Config) -> Self {
+        let seed = RandomState::new().hash_one(0_u8);
         Self {
             config,
-            index: HashMap::new(),
+            index: HashMap::with_hasher(FxSeededState::with_seed(seed as usize)),
             slots: Vec::new(),
             free: Vec::new(),
             types: BTreeMap::new(),
@@ -87,10 +97,33 @@ impl Analyzer {
     /// nothing. O(1) per sample.
     pub fn observe(&mut self, batch: &Batch) -> Vec<Finding> {
         self.learn_types(&batch.metadata);
-        self.advance(&batch.samples);
+        let samples = &batch.samples;
+        if let Some(middle) = samples.get(samples.len() / 2) {
+            self.advance(middle.time_ms);
+        }
         let mut findings = Vec::new();
-        for sample in &batch.samples {
-            self.observe_sample(sample, &mut findings);
+        for sample in samples {
+            match sample.value {
+                Value::Float(value) => {
+                    self.judge(&sample.labels, sample.time_ms, value, &mut findings);
+                }
+                Value::Histogram(_) => self.stats.skipped += 1,
+            }
+        }
+        self.stats.findings += findings.len() as u64;
+        findings
+    }
+
+    /// The same for floats of a table.
+    pub fn observe_points(&mut self, series: &SharedLabels, points: &[Point]) -> Vec<Finding> {
+        if let Some(middle) = points.get(points.len() / 2) {
+            self.advance(middle.time_ms);
+        }
+        let mut findings = Vec::new();
+        for point in points {
+            if let Some(labels) = series.get(point.series) {
+                self.judge(labels, point.time_ms, point.value, &mut findings);
+            }
         }
         self.stats.findings += findings.len() as u64;
         findings
@@ -121,13 +154,10 @@ impl Analyzer {
         }
     }
 
-    /// Moves data time to the batch's middle sample (one source with a wrong clock must not make
-    /// all others look gone), and now and then forgets.
-    fn advance(&mut self, samples: &[Sample]) {
-        let Some(middle) = samples.get(samples.len() / 2) else {
-            return;
-        };
-        self.now_ms = self.now_ms.max(middle.time_ms);
+    /// Moves data time to that of a batch's middle sample (one source with a wrong clock must not
+    /// make all others look gone), and now and then forgets.
+    fn advance(&mut self, middle_ms: i64) {
+        self.now_ms = self.now_ms.max(middle_ms);
         if self.now_ms.saturating_sub(self.swept_ms) >= SWEEP_EVERY_MS {
             self.swept_ms = self.now_ms;
             self.sweep();
@@ -145,34 +175,30 @@ impl Analyzer {
         }
     }
 
-    fn observe_sample(&mut self, sample: &Sample, findings: &mut Vec<Finding>) {
-        let &Value::Float(value) = &sample.value else {
-            self.stats.skipped += 1;
-            return;
-        };
+    fn judge(&mut self, labels: &Labels, time_ms: i64, value: f64, findings: &mut Vec<Finding>) {
         if !value.is_finite() {
             self.stats.skipped += 1;
             return;
         }
-        let Some(slot) = self.slot(&sample.labels) else {
+        let Some(slot) = self.slot(labels) else {
             self.stats.overflow += 1;
             return;
         };
         let entry = self.slots[slot as usize]
             .as_mut()
             .expect("an indexed slot is taken");
-        if entry.last_ms >= sample.time_ms {
+        if entry.last_ms >= time_ms {
             self.stats.skipped += 1;
             return;
         }
         self.stats.points += 1;
         if entry.types_epoch != self.types_epoch {
             entry.types_epoch = self.types_epoch;
-            entry.choose_rate(is_counter(&self.types, sample.labels.metric_name()));
+            entry.choose_rate(is_counter(&self.types, labels.metric_name()));
         }
         entry.seen_ms = self.now_ms;
-        entry.last_ms = sample.time_ms;
-        entry.observe(sample.time_ms, value, &self.config, findings);
+        entry.last_ms = time_ms;
+        entry.observe(time_ms, value, &self.config, findings);
     }
 
     /// The series' slot, made if there is room.

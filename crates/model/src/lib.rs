@@ -37,7 +37,7 @@ pub use id::{ChangeId, FindingId, Generation, ProposalId, StudyId, TrialId};
 pub use knob::{ApplyCost, Domain, KnobSpec, KnobValue, Scale};
 pub use labels::{Labels, LabelsBuilder, METRIC_NAME};
 pub use matcher::{MatchOp, Matcher};
-pub use points::{Point, SeriesTable};
+pub use points::{Point, SeriesTable, SharedLabels};
 pub use ports::{
     AppendError, Appended, DigestIter, Durability, LabelQuery, ReadError, RejectReason, SampleSink,
     Selection, SeriesIter, SeriesReader, points_batch,

@@ -5,7 +5,12 @@
 //! and from then on neither side touches a label. Numbers hold for one epoch of one sink: when it
 //! gives numbers back it changes its epoch, and the next batch is looked up anew.
 
+use std::sync::Arc;
+
 use crate::Labels;
+
+/// Label sets a chunk of a table: what is copied when a table grows that somebody shares.
+const CHUNK: usize = 512;
 
 /// One float of a series of a table.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,10 +23,41 @@ pub struct Point {
     pub value: f64,
 }
 
+/// Label sets by slot as they were at one moment. A clone costs one count; the table copies a chunk
+/// when it grows while somebody holds one.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SharedLabels(Arc<Vec<Arc<Vec<Labels>>>>);
+
+impl SharedLabels {
+    /// The label set of a slot; `None` if nothing was added there.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, slot: u32) -> Option<&Labels> {
+        let slot = slot as usize;
+        self.0.get(slot / CHUNK)?.get(slot % CHUNK)
+    }
+
+    /// Bytes that are at most not shared with the table, or with what is held of another moment.
+    #[must_use]
+    pub fn own_bytes(&self) -> usize {
+        self.0.len() * size_of::<Arc<Vec<Labels>>>() + CHUNK * size_of::<Labels>()
+    }
+
+    fn push(&mut self, labels: Labels) {
+        let chunks = Arc::make_mut(&mut self.0);
+        if chunks.last().is_none_or(|last| last.len() == CHUNK) {
+            chunks.push(Arc::default());
+        }
+        if let Some(last) = chunks.last_mut() {
+            Arc::make_mut(last).push(labels);
+        }
+    }
+}
+
 /// Label sets by slot, each with the number a sink knows it by.
 #[derive(Debug, Clone, Default)]
 pub struct SeriesTable {
-    labels: Vec<Labels>,
+    labels: SharedLabels,
     numbers: Vec<u32>,
     epoch: u64,
 }
@@ -35,7 +71,7 @@ impl SeriesTable {
     /// # Panics
     /// After 2^32 - 1 label sets: the owner bounds its table far below.
     pub fn add(&mut self, labels: Labels) -> u32 {
-        let slot = u32::try_from(self.labels.len()).expect("a table is bounded by its owner");
+        let slot = u32::try_from(self.numbers.len()).expect("a table is bounded by its owner");
         self.labels.push(labels);
         self.numbers.push(Self::UNKNOWN);
         slot
@@ -44,18 +80,18 @@ impl SeriesTable {
     /// Label sets in the table.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.labels.len()
+        self.numbers.len()
     }
 
     /// Whether the table holds nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
+        self.numbers.is_empty()
     }
 
     /// Forgets everything: slots given out before mean nothing any more.
     pub fn clear(&mut self) {
-        self.labels.clear();
+        self.labels = SharedLabels::default();
         self.numbers.clear();
     }
 
@@ -63,7 +99,13 @@ impl SeriesTable {
     #[inline]
     #[must_use]
     pub fn labels(&self, slot: u32) -> Option<&Labels> {
-        self.labels.get(slot as usize)
+        self.labels.get(slot)
+    }
+
+    /// The label sets as they are now, to be kept.
+    #[must_use]
+    pub fn shared(&self) -> &SharedLabels {
+        &self.labels
     }
 
     /// For the sink: its numbers by slot. Those of another epoch are forgotten first. Epochs must
@@ -99,5 +141,25 @@ mod tests {
         assert_eq!(table.labels(slot), Some(&up));
         table.clear();
         assert!(table.is_empty() && table.labels(slot).is_none());
+    }
+
+    #[test]
+    fn what_was_shared_stays_as_it_was_while_the_table_grows() {
+        let of = |i: usize| Labels::from_pairs([("__name__", format!("m{i}"))]);
+        let mut table = SeriesTable::default();
+        let mut held = Vec::new();
+        for i in 0..2 * CHUNK + 3 {
+            held.push(table.shared().clone());
+            assert_eq!(table.add(of(i)) as usize, i);
+        }
+        table.clear();
+        for (length, shared) in held.iter().enumerate() {
+            let last = length.checked_sub(1);
+            assert_eq!(
+                last.and_then(|i| shared.get(i as u32)),
+                last.map(of).as_ref()
+            );
+            assert_eq!(shared.get(length as u32), None);
+        }
     }
 }

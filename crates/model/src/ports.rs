@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use crate::{
     Batch, Digest, Exemplar, Labels, Matcher, Metadata, Point, Sample, Series, SeriesTable,
-    Thinned, Windows,
+    SharedLabels, Thinned, Windows,
 };
 
 /// When an append counts as done.
@@ -113,16 +113,16 @@ pub trait SampleSink: Send + Sync {
         door: &'static str,
         durability: Durability,
     ) -> Result<Appended, AppendError> {
-        self.append(&points_batch(table, points, door), durability)
+        self.append(&points_batch(table.shared(), points, door), durability)
     }
 }
 
 /// The batch that points of a table stand for, in their order. Points at slots that hold nothing
 /// are left out.
 #[must_use]
-pub fn points_batch(table: &SeriesTable, points: &[Point], door: &'static str) -> Batch {
+pub fn points_batch(labels: &SharedLabels, points: &[Point], door: &'static str) -> Batch {
     let sample = |point: &Point| {
-        let labels = table.labels(point.series)?.clone();
+        let labels = labels.get(point.series)?.clone();
         Some(Sample::float(labels, point.time_ms, point.value))
     };
     Batch {

@@ -7,11 +7,12 @@ use std::{
 
 use model::{
     AppendError, Appended, Batch, Durability, Labels, Metadata, Point, RejectReason, SeriesTable,
-    Value, points_batch, ports::REFUSED_MAX,
+    Value, ports::REFUSED_MAX,
 };
 
 use crate::{
     disk::is_full,
+    feed::{Points, Shown},
     head::Arrivals,
     log::{PAYLOAD_MAX, put_frame},
     record::Outgoing,
@@ -96,15 +97,18 @@ impl Core {
         }
         let stored = points.len() - refused;
         self.feed.publish(stored, self.clock.wall_ms(), || {
-            if refused == 0 {
-                return points_batch(table, points, door);
-            }
-            let all = points.iter().zip(&resolved.ids);
-            let kept: Vec<Point> = all
-                .filter(|(_, id)| **id != NONE)
-                .map(|(point, _)| *point)
-                .collect();
-            points_batch(table, &kept, door)
+            let kept = points.iter().zip(&resolved.ids);
+            let kept = kept.filter(|(_, id)| **id != NONE).map(|(point, _)| *point);
+            let points = match refused {
+                0 => points.to_vec(),
+                _ => kept.collect(),
+            };
+            let labels = table.shared().clone();
+            Shown::from(Points {
+                labels,
+                points,
+                door,
+            })
         });
     }
 
@@ -142,11 +146,13 @@ impl Core {
         if points == 0 && batch.metadata.is_empty() {
             return;
         }
-        self.feed.publish(points, self.clock.wall_ms(), || Batch {
-            samples: kept().map(|(sample, _)| sample.clone()).collect(),
-            metadata: batch.metadata.clone(),
-            door: batch.door,
-            ..Batch::default()
+        self.feed.publish(points, self.clock.wall_ms(), || {
+            Shown::from(Batch {
+                samples: kept().map(|(sample, _)| sample.clone()).collect(),
+                metadata: batch.metadata.clone(),
+                door: batch.door,
+                ..Batch::default()
+            })
         });
     }
 

@@ -6,6 +6,8 @@
 //! the ring is told how many points it missed before it is shown the next. Subscribers filter for
 //! themselves, outside the lock. While nobody listens, only the count of points moves on.
 
+mod shown;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
@@ -17,14 +19,17 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use model::{Batch, Labels, Matcher, Sample};
+use model::{Labels, Matcher};
+
+pub use shown::{Points, Shown};
 
 /// Bounds of the ring: what the slowest subscriber may lag behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FeedLimits {
     /// Batches. 4,096: seconds of scrapes of a thousand targets.
     pub batches: usize,
-    /// Bytes of their samples and labels (labels counted each time, though mostly shared). 32 MiB.
+    /// Bytes of their samples, and of labels that are not shared. 8 MiB: a quarter of a million
+    /// points.
     pub bytes: usize,
 }
 
@@ -32,7 +37,7 @@ impl Default for FeedLimits {
     fn default() -> Self {
         Self {
             batches: 4_096,
-            bytes: 32 << 20,
+            bytes: 8 << 20,
         }
     }
 }
@@ -76,7 +81,7 @@ pub enum Delivery {
     /// Points, in the order they were stored.
     Points {
         /// What was stored together, and passed the filter.
-        batch: Arc<Batch>,
+        shown: Shown,
         /// When it was published, wall clock, ms.
         at_ms: i64,
         /// The place after it: where to resume.
@@ -109,12 +114,12 @@ struct Published {
     first: u64,
     at_ms: i64,
     bytes: usize,
-    batch: Arc<Batch>,
+    shown: Shown,
 }
 
 impl Published {
     fn end(&self) -> u64 {
-        self.first + self.batch.samples.len() as u64
+        self.first + self.shown.len() as u64
     }
 }
 
@@ -165,19 +170,19 @@ impl Feed {
 
     /// Shows `points` points to whoever listens; `make` is only asked for them if somebody does.
     /// Never waits for a subscriber.
-    pub fn publish(&self, points: usize, at_ms: i64, make: impl FnOnce() -> Batch) {
+    pub fn publish(&self, points: usize, at_ms: i64, make: impl FnOnce() -> Shown) {
         if self.pass_by(points) {
             return;
         }
-        let batch = make();
-        debug_assert_eq!(batch.samples.len(), points, "as many as announced");
-        let bytes = bytes_of(&batch);
+        let shown = make();
+        debug_assert_eq!(shown.len(), points, "as many as announced");
+        let bytes = size_of::<Published>() + shown.bytes();
         let mut ring = self.0.ring();
         let published = Published {
             first: ring.end,
             at_ms,
             bytes,
-            batch: Arc::new(batch),
+            shown,
         };
         ring.end = published.end();
         ring.bytes += bytes;
@@ -283,19 +288,6 @@ impl Ring {
     }
 }
 
-/// What a batch is taken to hold, bytes.
-fn bytes_of(batch: &Batch) -> usize {
-    let samples = batch.samples.iter();
-    let samples: usize = samples
-        .map(|s| size_of::<Sample>() + s.labels.as_bytes().len())
-        .sum();
-    let metadata = batch.metadata.iter();
-    let metadata: usize = metadata
-        .map(|m| size_of_val(m) + m.family.len() + m.help.len() + m.unit.len())
-        .sum();
-    size_of::<Published>() + samples + metadata
-}
-
 /// One subscriber's place in a feed.
 #[derive(Debug)]
 pub struct Subscription {
@@ -312,19 +304,19 @@ impl Subscription {
     /// What is next, if anything is; never waits.
     pub fn take(&mut self) -> Option<Delivery> {
         loop {
-            let (batch, at_ms) = match self.step()? {
+            let (shown, at_ms) = match self.step()? {
                 Ok(found) => found,
                 Err(missed) => return Some(Delivery::Missed(missed)),
             };
-            if let Some(batch) = self.passed(batch) {
+            if let Some(shown) = self.passed(shown) {
                 let next = self.position();
-                return Some(Delivery::Points { batch, at_ms, next });
+                return Some(Delivery::Points { shown, at_ms, next });
             }
         }
     }
 
     /// The next batch, or how many points lie between our place and the oldest one kept.
-    fn step(&mut self) -> Option<Result<(Arc<Batch>, i64), u64>> {
+    fn step(&mut self) -> Option<Result<(Shown, i64), u64>> {
         let shared = Arc::clone(&self.shared);
         let mut ring = shared.ring();
         self.batch = self.batch.max(ring.begin);
@@ -336,41 +328,20 @@ impl Subscription {
             return Some(Err(missed));
         }
         let entry = ring.oldest_from(self.batch)?;
-        let (seen, batch, at_ms) = (
-            (self.next - entry.first) as usize,
-            Arc::clone(&entry.batch),
-            entry.at_ms,
-        );
+        let seen = (self.next - entry.first) as usize;
+        let (shown, at_ms) = (entry.shown.clone(), entry.at_ms);
         self.next = entry.end();
         self.batch += 1;
         drop(ring);
-        if seen == 0 {
-            return Some(Ok((batch, at_ms)));
-        }
-        let mut rest = Batch::clone(&batch);
-        rest.samples.drain(..seen);
-        Some(Ok((Arc::new(rest), at_ms)))
+        Some(Ok((shown.behind(seen), at_ms)))
     }
 
-    /// What of a batch passes the filter; `None` if nothing does.
-    fn passed(&self, batch: Arc<Batch>) -> Option<Arc<Batch>> {
+    /// What of it passes the filter; `None` if nothing does.
+    fn passed(&self, shown: Shown) -> Option<Shown> {
         if self.any_of.is_empty() {
-            return Some(batch);
+            return Some(shown);
         }
-        let wanted: Vec<&Sample> = batch
-            .samples
-            .iter()
-            .filter(|s| self.wants(&s.labels))
-            .collect();
-        match wanted.len() {
-            0 => None,
-            all if all == batch.samples.len() => Some(batch),
-            _ => Some(Arc::new(Batch {
-                samples: wanted.into_iter().cloned().collect(),
-                door: batch.door,
-                ..Batch::default()
-            })),
-        }
+        shown.of(|labels| self.wants(labels))
     }
 
     fn wants(&self, labels: &Labels) -> bool {
@@ -438,6 +409,7 @@ impl Drop for Subscription {
 
 #[cfg(test)]
 mod tests {
+    use model::{Batch, Sample, SeriesTable};
     use proptest::prelude::{prop, prop_assert_eq, proptest};
 
     use super::*;
@@ -464,7 +436,7 @@ mod tests {
     }
 
     fn publish(feed: &Feed, points: std::ops::Range<usize>) {
-        feed.publish(points.len(), 0, || batch(points));
+        feed.publish(points.len(), 0, || batch(points).into());
     }
 
     /// Times of the points taken, and the points missed before each take.
@@ -472,8 +444,8 @@ mod tests {
         let (mut seen, mut missed) = (Vec::new(), 0);
         while let Some(delivery) = subscription.take() {
             match delivery {
-                Delivery::Points { batch, .. } => {
-                    seen.extend(batch.samples.iter().map(|s| s.time_ms));
+                Delivery::Points { shown, .. } => {
+                    seen.extend(shown.batch().samples.iter().map(|s| s.time_ms));
                 }
                 Delivery::Missed(points) => missed += points,
             }
@@ -508,6 +480,44 @@ mod tests {
         publish(&feed, 6..9);
         publish(&feed, 5..6);
         assert_eq!(drain(&mut subscription), (vec![3, 5], 0));
+    }
+
+    #[test]
+    fn points_of_a_table_are_shown_as_the_batch_they_stand_for() {
+        let mut table = SeriesTable::default();
+        let points = (0..5).map(|i| model::Point {
+            series: table.add(labels(i)),
+            time_ms: i as i64,
+            value: 0.0,
+        });
+        let shown = Points {
+            points: points.collect(),
+            labels: table.shared().clone(),
+            door: "a",
+        };
+        let feed = feed(9);
+        let filter = vec![vec![Matcher::equal("i", "3")]];
+        let (mut all, mut one) = (feed.subscribe(Vec::new()), feed.subscribe(filter));
+        feed.publish(5, 0, || shown.into());
+        // What the table becomes later is not seen.
+        table.clear();
+        table.add(labels(7));
+        let samples = |delivery: Option<Delivery>| match delivery {
+            Some(Delivery::Points { shown, .. }) => {
+                assert_eq!(shown.door(), "a");
+                shown.batch().samples.clone()
+            }
+            other => panic!("{other:?}"),
+        };
+        let position = all.position();
+        assert_eq!(samples(all.take()), batch(0..5).samples);
+        assert_eq!(samples(one.take()), batch(3..4).samples);
+        let inside = Position {
+            point: 2,
+            ..position
+        };
+        let mut inside = feed.resume(Vec::new(), inside).unwrap();
+        assert_eq!(samples(inside.take()), batch(2..5).samples);
     }
 
     #[test]
@@ -611,8 +621,8 @@ mod tests {
                 at += size;
                 for _ in 0..takes {
                     match subscription.take() {
-                        Some(Delivery::Points { batch, .. }) => {
-                            for sample in &batch.samples {
+                        Some(Delivery::Points { shown, .. }) => {
+                            for sample in &shown.batch().samples {
                                 prop_assert_eq!(sample.time_ms, next);
                                 next += 1;
                             }

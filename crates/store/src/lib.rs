@@ -74,7 +74,9 @@ pub use config::{Config, RetentionRule};
 pub use delete::DeleteError;
 pub use disk::{Disk, ReadFile, RealDisk, Taken, WriteFile};
 pub use exemplars::ExemplarLimits;
-pub use feed::{Delivery, Feed, FeedLimits, FeedStats, NotAPosition, Position, Subscription};
+pub use feed::{
+    Delivery, Feed, FeedLimits, FeedStats, NotAPosition, Points, Position, Shown, Subscription,
+};
 pub use limits::{Cardinality, SeriesLimit};
 pub use read_only::ReadOnlyDisk;
 pub use repair::{Action, Repaired, repair};

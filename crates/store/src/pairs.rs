@@ -121,6 +121,15 @@ impl Posting {
     }
 }
 
+/// The values of a label name.
+#[derive(Debug, Default)]
+struct Values {
+    /// Their pairs, in no order; dead ones, too.
+    pairs: Vec<u32>,
+    /// How many of them some series has. Every new series asks, so it is counted, not searched.
+    live: usize,
+}
+
 /// Numbers of pairs stay the same until [`Pairs::compact`].
 #[derive(Debug)]
 pub(crate) struct Pairs {
@@ -129,8 +138,7 @@ pub(crate) struct Pairs {
     ends: Vec<usize>,
     by_text: HashTable<u32>,
     postings: Vec<Posting>,
-    /// Pairs of each label name, in no order.
-    names: BTreeMap<Box<str>, Vec<u32>>,
+    names: BTreeMap<Box<str>, Values>,
     seed: Seed,
     /// Text of pairs that no series has.
     dead_bytes: usize,
@@ -185,9 +193,10 @@ impl Pairs {
         self.dead_bytes += bytes.len();
         let name = name_of(bytes);
         match self.names.get_mut(name) {
-            Some(pairs) => pairs.push(pair),
+            Some(values) => values.pairs.push(pair),
             None => {
-                self.names.insert(name.into(), vec![pair]);
+                let pairs = vec![pair];
+                self.names.insert(name.into(), Values { pairs, live: 0 });
             }
         }
         let (text, ends, seed) = (&self.text, &self.ends, &self.seed);
@@ -207,6 +216,7 @@ impl Pairs {
         if posting.len() == 0 {
             *posting = Posting::One(id);
             self.dead_bytes -= self.bytes(pair).len();
+            self.values_mut(pair).live += 1;
         } else {
             posting.insert(id);
         }
@@ -221,7 +231,22 @@ impl Pairs {
         posting.remove(id);
         if posting.len() == 0 {
             self.dead_bytes += self.bytes(pair).len();
+            self.values_mut(pair).live -= 1;
         }
+    }
+
+    /// The values of a pair's name.
+    fn values_mut(&mut self, pair: u32) -> &mut Values {
+        let pair = pair as usize;
+        let start = if pair == 0 { 0 } else { self.ends[pair - 1] };
+        let name = name_of(&self.text[start..self.ends[pair]]);
+        let values = self.names.get_mut(name);
+        values.expect("the name of an interned pair is known")
+    }
+
+    /// The pairs of a name, in no order; dead ones, too.
+    fn pairs_of(&self, name: &str) -> &[u32] {
+        self.names.get(name).map_or(&[], |values| &values.pairs)
     }
 
     /// Gives the memory of pairs that no series has back, if it is worth it: the new numbers of
@@ -237,6 +262,7 @@ impl Pairs {
                 let number = fresh.intern(self.bytes(pair as u32));
                 numbers[pair] = number;
                 fresh.postings[number as usize] = posting;
+                fresh.values_mut(number).live += 1;
             }
         }
         fresh.dead_bytes = 0;
@@ -252,16 +278,13 @@ impl Pairs {
 
     /// Distinct values of a label.
     pub(crate) fn value_count(&self, name: &str) -> usize {
-        let pairs = self.names.get(name).into_iter().flatten();
-        pairs
-            .filter(|pair| self.postings[**pair as usize].len() > 0)
-            .count()
+        self.names.get(name).map_or(0, |values| values.live)
     }
 
     /// Every pair that series have, with how many, in order of name and value.
     pub(crate) fn each_pair(&self, tell: &mut dyn FnMut(&str, &str, usize)) {
-        for (name, pairs) in &self.names {
-            let live = pairs.iter().filter_map(|pair| {
+        for (name, values) in &self.names {
+            let live = values.pairs.iter().filter_map(|pair| {
                 let series = self.postings[*pair as usize].len();
                 (series > 0).then(|| (value_of(self.bytes(*pair)), series))
             });
@@ -284,7 +307,7 @@ impl Pairs {
     /// Series whose value of `name` is kept.
     pub(crate) fn filter(&self, name: &str, keep: &mut dyn FnMut(&str) -> bool) -> RoaringBitmap {
         let mut all = RoaringBitmap::new();
-        for pair in self.names.get(name).into_iter().flatten() {
+        for pair in self.pairs_of(name) {
             let posting = &self.postings[*pair as usize];
             if posting.len() > 0 && keep(value_of(self.bytes(*pair))) {
                 posting.add_to(&mut all);
@@ -397,6 +420,7 @@ mod tests {
             numbers.iter().for_each(|p| pairs.add(*p, i));
         }
         assert_eq!(pairs.size("__name__", "up"), 200);
+        assert_eq!(pairs.value_count("pod"), 200);
         assert_eq!(pairs.compact(), None, "nothing is dead");
         for i in 0..199 {
             let labels = of(i);
@@ -405,7 +429,9 @@ mod tests {
                 pairs.remove(pair, i);
             }
         }
+        assert_eq!(pairs.value_count("pod"), 1);
         let numbers = pairs.compact().expect("most is dead");
+        assert_eq!(pairs.value_count("pod"), 1);
         assert_eq!(numbers.iter().filter(|n| **n != u32::MAX).count(), 2);
         assert_eq!(
             pairs.lookup("__name__", "up").iter().collect::<Vec<_>>(),

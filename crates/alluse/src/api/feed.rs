@@ -117,8 +117,8 @@ async fn serve(mut subscription: Subscription, format: Format, sender: &Sender) 
             () = sender.closed() => return,
         };
         let sent = match delivery {
-            Ok(Some(Delivery::Points { batch, next, .. })) => {
-                send_points(&batch, next, format, sender).await
+            Ok(Some(Delivery::Points { shown, next, .. })) => {
+                send_points(&shown.batch(), next, format, sender).await
             }
             Ok(Some(Delivery::Missed(points))) => send(sender, format.missed(points)).await,
             Ok(None) => return,

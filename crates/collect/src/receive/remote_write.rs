@@ -108,7 +108,7 @@ impl Receiver {
     pub fn remote_write(&self, request: &Request<'_>) -> Result<Received, Refusal> {
         let mut lane = self.lane(request.connection);
         let mut received = self.message(&mut lane, request)?;
-        let mut batch = points_batch(lane.memory.interner.table(), &lane.points, DOOR);
+        let mut batch = points_batch(lane.memory.interner.table().shared(), &lane.points, DOOR);
         let floats = batch.samples.len();
         batch.samples.append(&mut received.batch.samples);
         received.batch.samples = batch.samples;

@@ -231,14 +231,14 @@ fn the_feed_shows_what_was_stored_and_nothing_else() {
         (appended.stored, &appended.refused[..]),
         (2, &[(1, RejectReason::SeriesLimit)][..])
     );
-    let Some(Delivery::Points { batch: shown, .. }) = feed.take() else {
+    let Some(Delivery::Points { shown, .. }) = feed.take() else {
         panic!("points were stored");
     };
     assert_eq!(
-        shown.samples,
+        shown.batch().samples,
         [sent.samples[0].clone(), sent.samples[2].clone()]
     );
-    assert_eq!(shown.door, "test");
+    assert_eq!(shown.door(), "test");
     assert_eq!(feed.take(), None);
     store.close().unwrap();
     assert!(store.append(&sent, Durability::Fast).is_err());

@@ -37,7 +37,7 @@ fn points_are_stored_as_their_batch_would_be_and_replayed() {
             .unwrap();
         assert_eq!(stored.stored, points.len() as u64);
         by_batch
-            .append(&points_batch(&table, &points, ""), Durability::Fast)
+            .append(&points_batch(table.shared(), &points, ""), Durability::Fast)
             .unwrap();
     }
     let want = everything(&by_batch);
