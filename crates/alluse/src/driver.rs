@@ -114,7 +114,7 @@ impl Driver {
     fn turn(&mut self, mails: Vec<Mail>) {
         let begun = self.clock.monotonic();
         let now_ms = self.clock.wall_ms();
-        let findings = self.pipeline.analyze(ANALYZED_MAX);
+        let findings = self.pipeline.analyze(now_ms, ANALYZED_MAX);
         self.found(findings);
         self.show_lag(now_ms);
         let (mut events, mut asked) = (Vec::new(), Vec::new());
@@ -156,12 +156,14 @@ impl Driver {
             .observe_duration(self.clock.monotonic() - begun);
     }
 
-    fn show_lag(&self, now_ms: i64) {
+    fn show_lag(&mut self, now_ms: i64) {
         let (points, oldest_ms) = self.pipeline.analysis_behind();
         let ms = oldest_ms.map_or(0, |at_ms| u64::try_from(now_ms - at_ms).unwrap_or(0));
         let points = i64::try_from(points).unwrap_or(i64::MAX);
         self.telemetry.analysis_behind_points.set(points);
         self.telemetry.analysis_behind_ms.store(ms, Relaxed);
+        let not_judged = self.pipeline.take_not_judged();
+        self.telemetry.analysis_not_judged.add(not_judged);
     }
 
     fn found(&mut self, findings: Vec<Finding>) {

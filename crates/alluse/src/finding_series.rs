@@ -3,13 +3,10 @@
 //! was found, and the labels of the series it is about. For a resource that runs out the value is
 //! the seconds that are left, under `alluse_finding_exhaustion_seconds`. Where nothing is found
 //! there is no sample; after five minutes without one the series is absent from queries.
-//!
-//! The analysis itself leaves these out, and what the rules say of alerts: findings about findings
-//! would never end.
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
-use model::{Batch, Finding, FindingKind, Labels, METRIC_NAME, Sample, SampleSink};
+use model::{Finding, FindingKind, Labels, METRIC_NAME, Sample, SampleSink};
 
 /// How findings come in, as a label value.
 pub(crate) const DOOR: &str = "analysis";
@@ -78,29 +75,6 @@ fn meant(finding: &Finding) -> (Labels, f64) {
     (labels.build(), value)
 }
 
-/// What of a batch the analysis looks at: everything but findings and what the rules say of
-/// alerts. Only batches of those two doors cost a look at their samples.
-pub(crate) fn analyzed(batch: &Batch) -> Cow<'_, Batch> {
-    if batch.door == DOOR {
-        return Cow::Owned(Batch::default());
-    }
-    if batch.door != rules::DOOR {
-        return Cow::Borrowed(batch);
-    }
-    let is_alert = |sample: &&Sample| {
-        matches!(
-            sample.labels.metric_name(),
-            rules::ALERTS | rules::ALERTS_FOR_STATE
-        )
-    };
-    let others = batch.samples.iter().filter(|sample| !is_alert(sample));
-    Cow::Owned(Batch {
-        samples: others.cloned().collect(),
-        door: batch.door,
-        ..Batch::default()
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use model::{FindingId, Interval};
@@ -148,21 +122,5 @@ mod tests {
         assert_eq!(series.samples(&many).1, 3);
         assert_eq!(series.samples(&many[..1]).1, 0, "a known series goes on");
         assert_eq!(series.samples(&[anomaly("new", KEEP_MS)]).1, 0);
-    }
-
-    #[test]
-    fn findings_and_alerts_are_not_analyzed_and_what_rules_record_is() {
-        let seen = |name: &str, door: &'static str| {
-            let labels = Labels::from_pairs([(METRIC_NAME, name)]);
-            let batch = Batch {
-                samples: vec![Sample::float(labels, 0, 1.0)],
-                door,
-                ..Batch::default()
-            };
-            !analyzed(&batch).samples.is_empty()
-        };
-        assert!(seen("up", "scrape") && seen("job:up:sum", rules::DOOR));
-        assert!(!seen("ALERTS", rules::DOOR) && !seen("ALERTS_FOR_STATE", rules::DOOR));
-        assert!(!seen(FINDING, DOOR));
     }
 }

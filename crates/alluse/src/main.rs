@@ -43,6 +43,7 @@ mod trial;
 mod tuner;
 mod ui;
 mod view;
+mod watched;
 
 use std::process::ExitCode;
 

@@ -27,10 +27,10 @@ use store::{Delivery, Shown, Subscription};
 use crate::{
     api::convert::Timing,
     config::Target,
-    finding_series,
     measure::Measure,
     trial::{Ask, Trial},
     tuner::{Progress, Tuner},
+    watched,
 };
 
 /// How long a study holds back after a person was deferred, so that the person's next attempt
@@ -73,6 +73,7 @@ pub(crate) struct Pipeline {
     reader: Arc<dyn SeriesReader>,
     feed: Subscription,
     analyzer: Analyzer,
+    not_judged: u64,
     measure: Measure,
     governor: Governor,
     targets: BTreeMap<String, Target>,
@@ -115,6 +116,7 @@ impl Pipeline {
         Self {
             reader: parts.reader,
             feed: parts.feed,
+            not_judged: 0,
             analyzer: Analyzer::new(analyze::Config::default()),
             measure: parts.measure,
             governor: parts.governor,
@@ -146,23 +148,22 @@ impl Pipeline {
         turn
     }
 
-    /// Looks at what was stored since last time, at most about `points_max` samples of it. What
-    /// was not stored is not analyzed either: a finding must have its evidence.
-    pub(crate) fn analyze(&mut self, points_max: usize) -> Vec<Finding> {
+    /// Looks at what was stored since last time, at most about `points_max` samples of it, and
+    /// judges what of it is about now. What was not stored is not analyzed either: a finding must
+    /// have its evidence.
+    pub(crate) fn analyze(&mut self, now_ms: i64, points_max: usize) -> Vec<Finding> {
+        let since_ms = now_ms - watched::LIVE_MS;
         let (mut findings, mut points) = (Vec::new(), 0);
         while points < points_max
             && let Some(delivery) = self.feed.take()
         {
             match delivery {
                 Delivery::Points { shown, .. } => {
-                    points += shown.len();
-                    findings.extend(match &shown {
-                        Shown::Batch(batch) => {
-                            self.analyzer.observe(&finding_series::analyzed(batch))
-                        }
-                        // Only senders elsewhere speak of series by slot: no findings of ours.
-                        Shown::Points(p) => self.analyzer.observe_points(&p.labels, &p.points),
-                    });
+                    let (judged, found) = self.judge(&shown, since_ms);
+                    // What is not judged costs little, and not nothing.
+                    points += judged + 1;
+                    self.not_judged += (shown.len() - judged) as u64;
+                    findings.extend(found);
                 }
                 Delivery::Missed(points) => {
                     tracing::warn!(points, "the analysis did not keep up and missed points");
@@ -170,6 +171,26 @@ impl Pipeline {
             }
         }
         findings
+    }
+
+    /// How many samples were judged, and what was found.
+    fn judge(&mut self, shown: &Shown, since_ms: i64) -> (usize, Vec<Finding>) {
+        match shown {
+            Shown::Batch(batch) => {
+                let judged = watched::in_batch(batch, since_ms);
+                (judged.samples.len(), self.analyzer.observe(&judged))
+            }
+            Shown::Points(shown) => {
+                let judged = watched::in_points(&shown.points, since_ms);
+                let found = self.analyzer.observe_points(&shown.labels, &judged);
+                (judged.len(), found)
+            }
+        }
+    }
+
+    /// Samples seen and not judged, as [`watched`] says, since this was asked last.
+    pub(crate) fn take_not_judged(&mut self) -> u64 {
+        std::mem::take(&mut self.not_judged)
     }
 
     /// Resolves when something was stored that was not analyzed yet; never, when the store is

@@ -416,7 +416,7 @@ impl World {
             .expect("memory takes everything");
         let points = batch.samples.len();
         self.feed.publish(points, self.now_ms, || batch.into());
-        self.pipeline.analyze(points);
+        self.pipeline.analyze(self.now_ms, points);
     }
 
     /// What production does with a turn: record, send, tell; and here, check.

@@ -16,6 +16,7 @@ pub(crate) struct Telemetry {
     /// How far the analysis is behind the store.
     pub(crate) analysis_behind_points: Gauge,
     pub(crate) analysis_behind_ms: Arc<AtomicU64>,
+    pub(crate) analysis_not_judged: Counter,
     pub(crate) findings: Counter,
     pub(crate) turns: Counter,
     pub(crate) turn_seconds: Histogram,
@@ -39,6 +40,10 @@ impl Telemetry {
                 &[],
             ),
             analysis_behind_ms: behind(&registry),
+            analysis_not_judged: counter(
+                "alluse_analysis_not_judged_points_total",
+                "Points that were too old when they came, or said by the analysis itself.",
+            ),
             findings: counter("alluse_findings_total", "Findings of the analysis."),
             turns: counter("alluse_loop_turns_total", "Turns of the loop."),
             turn_seconds: registry.latency(

@@ -32,8 +32,10 @@ pub enum SnappyError {
 
 /// What the framed format begins with.
 const FRAMED_MAGIC: &[u8] = b"\xff\x06\x00\x00sNaPpY";
-/// Bytes moved at once where there is room to write past the end of a piece.
+/// Bytes of a literal moved at once where there is room to write past its end.
 const STRIDE: usize = 16;
+/// The longest copy, as six bits say it.
+const COPY_MAX: usize = 64;
 
 /// Decodes one block into `out`, replacing what it held. Allocates at most the declared length,
 /// and that only if it is within `limit` and the input is long enough to reach it.
@@ -163,14 +165,13 @@ impl Block<'_> {
         }
         let room = self.room(length, out)?;
         let (from, at) = (self.at - offset, self.at);
-        if offset >= STRIDE && room >= length + STRIDE {
-            // Each stride reads only what is final; what it writes too far is overwritten next.
-            for done in (0..length).step_by(STRIDE) {
-                let chunk: [u8; STRIDE] = *out[from + done..]
-                    .first_chunk()
-                    .expect("the source ends before the target");
-                out[at + done..at + done + STRIDE].copy_from_slice(&chunk);
-            }
+        if offset >= length && room >= COPY_MAX {
+            // Of what is read, the length asked for is final; what is written too far is
+            // overwritten next. A move of fixed size takes a few instructions.
+            let chunk: [u8; COPY_MAX] = *out[from..]
+                .first_chunk()
+                .expect("the source ends before the target");
+            out[at..at + COPY_MAX].copy_from_slice(&chunk);
         } else if offset >= length {
             out.copy_within(from..from + length, at);
         } else {
