@@ -221,7 +221,7 @@ fn feed(dir: &Path) {
                 let points = subscriber.as_mut().map(|subscriber| {
                     let all = std::iter::from_fn(|| subscriber.take());
                     all.map(|delivery| match delivery {
-                        Delivery::Points { batch, .. } => batch.samples.len(),
+                        Delivery::Points { shown, .. } => shown.len(),
                         Delivery::Missed(missed) => panic!("{missed} missed"),
                     })
                     .sum::<usize>()
