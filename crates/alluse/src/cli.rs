@@ -287,8 +287,9 @@ pub(crate) enum QueriesAct {
 pub(crate) enum ConfigCommand {
     /// Report every mistake of a configuration with its place and key; exit 2 if there is one.
     ///
-    /// A file that ends in .yml or .yaml is read as Prometheus's; so is the one that
-    /// `collect.prometheus_config` names. Keys of it that have no effect here are explained.
+    /// A file that ends in .yml or .yaml is read as Prometheus's, or as Alertmanager's if it has
+    /// routes or receivers; so are those that `collect.prometheus_config` and
+    /// `notify.alertmanager_file` name. Keys of them that have no effect here are explained.
     ///
     /// Flags win over the environment (ALLUSE__SERVER__LISTEN, ALLUSE__SERVER__DATA,
     /// ALLUSE__STORE__RETENTION, ALLUSE__GOVERNOR__TRUST, ALLUSE__GOVERNOR__SEED), the

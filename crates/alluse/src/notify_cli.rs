@@ -82,7 +82,7 @@ pub(crate) enum AlertsCommand {
     /// List what was, newest first: each time an alert was pending or fired, from when to when.
     History(crate::alerts_cli::HistoryArgs),
     /// Show which alerts again and again began shortly after which others, on the same host or
-    /// whatever they share: proposals for [[notify.component]]; nothing is applied.
+    /// whatever they share: proposals for `notify.component`; nothing is applied.
     ///
     /// At least five incidents, in six of ten of which the one followed within five minutes, and
     /// five times more often than by chance. A common cause looks the same: a person decides.
@@ -115,7 +115,7 @@ pub(crate) enum NotifyCommand {
         #[command(flatten)]
         asked: Asked,
     },
-    /// Report every mistake of an alertmanager.yml, or of the [notify] of a configuration, with
+    /// Report every mistake of an alertmanager.yml, or of a configuration's `notify`, with
     /// its place, and show its routes; no server is asked.
     ///
     /// With labels, such as alertname=Slow severity=page: who would be told of an alert that has

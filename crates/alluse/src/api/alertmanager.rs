@@ -22,8 +22,6 @@ use serde_json::{Value, json};
 
 use super::{App, params::Params, prometheus::success, targets::rfc3339};
 
-/// How long an alert that does not say its end fires after it was posted, ms: Alertmanager's
-
 /// Alerts in one request.
 const ALERTS_MAX: usize = 10_000;
 
