@@ -22,6 +22,7 @@ use crate::{
     driver::Driver,
     finding_series::{self, FindingSeries},
     health::{Health, checks},
+    helpers::Helpers,
     keep::{Elsewhere, ElsewhereError, Keep},
     mailbox::{Mail, Mailbox},
     measure::Measure,
@@ -339,10 +340,13 @@ fn engine(config: &Config) -> Engine {
         bytes: config.server.query_memory_max,
         ..Limits::default()
     };
-    Engine::new(Options {
+    let threads = config.server.query_threads;
+    let engine = Engine::new(Options {
         limits,
+        threads,
         ..Options::default()
-    })
+    });
+    engine.with_workers(Arc::new(Helpers::new(threads - 1)))
 }
 
 fn policy(config: &Config) -> Policy {

@@ -63,6 +63,8 @@ pub(crate) struct Server {
     pub(crate) query_points_max: usize,
     /// Bytes of samples and results one query may hold.
     pub(crate) query_memory_max: usize,
+    /// Threads a query of many series may use, if no other query has them.
+    pub(crate) query_threads: usize,
     pub(crate) queries: Queries,
     /// Pages listening to the live stream at once.
     pub(crate) live_max: usize,
@@ -428,6 +430,7 @@ fn server(said: Section<'_, '_>) -> Server {
         query_points_max: size(&said, "query_points_max", 11_000, 1 << 24),
         query_series_max: size(&said, "query_series_max", 1_000_000, 1 << 32),
         query_memory_max: size(&said, "query_memory_max", 1 << 30, usize::MAX >> 8),
+        query_threads: size(&said, "query_threads", cores(), 1 << 10),
         queries: queries(&said),
         live_max: size(&said, "live_max", 64, 1 << 14),
         admin_api: said.flag("admin_api").unwrap_or(false),
@@ -437,6 +440,10 @@ fn server(said: Section<'_, '_>) -> Server {
     };
     said.finish();
     server
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 fn queries(said: &Section<'_, '_>) -> Queries {

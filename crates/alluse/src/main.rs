@@ -16,6 +16,7 @@ mod exchange;
 mod finding_series;
 mod forward;
 mod health;
+mod helpers;
 mod keep;
 mod lifecycle;
 mod mailbox;

@@ -198,6 +198,24 @@ pub trait SeriesReader: Send + Sync {
         self.select(selection)
     }
 
+    /// As [`SeriesReader::select`], or [`SeriesReader::newest`] if that is enough, in pieces of
+    /// about so many series, so that several threads may read them: one after another they give
+    /// the same series in the same order. How it is cut depends on what is stored alone.
+    fn pieces<'a>(
+        &'a self,
+        selection: &Selection,
+        only_newest: bool,
+        series: usize,
+    ) -> Result<Vec<SeriesIter<'a>>, ReadError> {
+        let _whole = series;
+        let found = if only_newest {
+            self.newest(selection)?
+        } else {
+            self.select(selection)?
+        };
+        Ok(vec![found])
+    }
+
     /// As [`SeriesReader::select`], with samples told in runs where the reader knows them without
     /// reading them. No edge of `windows` cuts a run, except where single samples are not left
     /// ([`SeriesReader::thinned`]). `None` from a reader that has only samples.

@@ -270,6 +270,20 @@ impl Annotations {
         }
     }
 
+    /// Takes in what was noted elsewhere.
+    pub(crate) fn join(&mut self, other: Self) {
+        for (own, others) in [
+            (&mut self.warnings, other.warnings),
+            (&mut self.infos, other.infos),
+        ] {
+            for line in others {
+                if own.len() < ANNOTATIONS_MAX {
+                    own.insert(line);
+                }
+            }
+        }
+    }
+
     /// Warnings and infos.
     pub(crate) fn into_lists(self) -> (Vec<String>, Vec<String>) {
         (

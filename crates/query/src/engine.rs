@@ -1,6 +1,7 @@
 //! The engine: parses a query, checks its bounds, evaluates it, and gives the result its form.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use model::{Labels, SeriesReader};
 
@@ -9,11 +10,12 @@ use crate::answer::{Answer, MatrixSeries, QueryValue, VectorSample};
 use crate::ast::{Expr, ValueType};
 use crate::error::{ParseError, QueryError, Stop};
 use crate::eval::{
-    Budget, Cell, Evaluator, Grid, QueryTimes, RangeSeries, Row, is_present, merged,
+    Budget, Cell, Evaluator, Grid, QueryTimes, RangeSeries, Row, Threads, is_present, merged,
     without_metadata,
 };
 use crate::explain::{Plan, Span};
 use crate::limits::Options;
+use crate::workers::Workers;
 
 /// Asked now and then while a query runs; answers why it has to end, if it has to.
 pub type StopSignal<'a> = &'a (dyn Fn() -> Option<Stop> + Sync);
@@ -35,10 +37,11 @@ impl std::fmt::Debug for Watch<'_> {
     }
 }
 
-/// Evaluates queries. Holds nothing but its settings.
+/// Evaluates queries. Holds nothing but its settings and the threads that may help.
 #[derive(Debug, Clone, Default)]
 pub struct Engine {
     options: Options,
+    workers: Option<Arc<dyn Workers>>,
 }
 
 /// What to evaluate: at one time, or at steps over a range of time.
@@ -112,7 +115,25 @@ impl Engine {
     /// An engine with these settings.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        Self { options }
+        Self {
+            options,
+            workers: None,
+        }
+    }
+
+    /// With threads that help with queries of many series.
+    #[must_use]
+    pub fn with_workers(self, workers: Arc<dyn Workers>) -> Self {
+        Self {
+            workers: Some(workers),
+            ..self
+        }
+    }
+
+    /// With other settings.
+    #[must_use]
+    pub fn with_options(self, options: Options) -> Self {
+        Self { options, ..self }
     }
 
     /// Its settings.
@@ -267,6 +288,10 @@ impl Engine {
             budget: Budget::new(&self.options.limits, watch.account),
             annotations: RefCell::default(),
             buckets: std::cell::Cell::default(),
+            threads: Threads {
+                workers: self.workers.as_deref(),
+                most: self.options.threads,
+            },
         }
     }
 

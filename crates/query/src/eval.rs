@@ -31,6 +31,7 @@ mod rate_extended;
 mod relabel;
 mod select;
 mod series;
+mod spread;
 mod stats;
 mod xxhash;
 
@@ -51,6 +52,7 @@ use crate::engine::StopSignal;
 use crate::error::QueryError;
 use crate::limits::Options;
 use crate::position::Position;
+use crate::workers::Workers;
 
 pub(crate) type Result<T> = std::result::Result<T, QueryError>;
 
@@ -86,6 +88,46 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) annotations: RefCell<Annotations>,
     /// Whether buckets matter where the evaluation stands.
     pub(crate) buckets: StdCell<Buckets>,
+    pub(crate) threads: Threads<'a>,
+}
+
+/// The threads a query may use.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Threads<'a> {
+    pub(crate) workers: Option<&'a dyn Workers>,
+    /// How many, its own among them.
+    pub(crate) most: usize,
+}
+
+/// An evaluator as another thread begins it: where this one stands, with notes of its own.
+struct Seed<'a> {
+    reader: &'a dyn SeriesReader,
+    text: &'a str,
+    options: &'a Options,
+    times: QueryTimes,
+    stop: StopSignal<'a>,
+    budget: Budget<'a>,
+    buckets: Buckets,
+}
+
+impl<'a> Seed<'a> {
+    /// It has one thread.
+    fn evaluator(&self) -> Evaluator<'a> {
+        Evaluator {
+            reader: self.reader,
+            text: self.text,
+            options: self.options,
+            times: self.times,
+            stop: self.stop,
+            budget: self.budget,
+            annotations: RefCell::default(),
+            buckets: StdCell::new(self.buckets),
+            threads: Threads {
+                workers: None,
+                most: 1,
+            },
+        }
+    }
 }
 
 impl std::fmt::Debug for Evaluator<'_> {
@@ -102,6 +144,18 @@ pub(crate) fn refuse<T>(message: impl Into<String>) -> Result<T> {
 }
 
 impl<'a> Evaluator<'a> {
+    fn seed(&self) -> Seed<'a> {
+        Seed {
+            reader: self.reader,
+            text: self.text,
+            options: self.options,
+            times: self.times,
+            stop: self.stop,
+            budget: self.budget,
+            buckets: self.buckets.get(),
+        }
+    }
+
     /// An error once the query has to end.
     pub(crate) fn check_stop(&self) -> Result<()> {
         match (self.stop)() {

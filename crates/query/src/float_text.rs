@@ -20,13 +20,16 @@ pub fn write_value(out: &mut Vec<u8>, value: f64) {
         return;
     }
     // Most samples are whole numbers: their digits are cheaper this way.
-    if value.abs() < 9e15 && value.trunc() == value && (value != 0.0 || value.is_sign_positive()) {
-        out.extend_from_slice(itoa::Buffer::new().format(value as i64).as_bytes());
+    let whole = value as i64;
+    let size = value.abs();
+    if size < 9e15 && whole as f64 == value && (whole != 0 || value.is_sign_positive()) {
+        out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
         return;
     }
     let mut buffer = zmij::Buffer::new();
     let text = buffer.format_finite(value);
-    if text.contains('e') {
+    // Far from where exponents begin there is none to look for.
+    if !(1e-3..1e15).contains(&size) && text.contains('e') {
         positional(out, text);
     } else {
         let plain = text.strip_suffix(".0").unwrap_or(text);

@@ -24,6 +24,7 @@ mod literal;
 pub mod parser;
 pub mod position;
 pub mod series_notation;
+pub mod workers;
 
 pub use account::{Account, Pool};
 pub use answer::{Answer, MatrixSeries, QueryValue, VectorSample};
@@ -33,3 +34,4 @@ pub use explain::{Operator, Plan, Reads};
 pub use float_text::format_value;
 pub use limits::{Limits, Options};
 pub use parser::{parse, parse_selector};
+pub use workers::Workers;

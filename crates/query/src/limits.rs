@@ -40,6 +40,8 @@ pub struct Options {
     pub lookback_ms: i64,
     /// Step of a subquery that names none, ms.
     pub subquery_step_ms: i64,
+    /// Threads one query may use, its own among them. The answer does not depend on it.
+    pub threads: usize,
     /// Bounds on one query.
     pub limits: Limits,
 }
@@ -49,6 +51,7 @@ impl Default for Options {
         Self {
             lookback_ms: 5 * 60_000,
             subquery_step_ms: 60_000,
+            threads: 1,
             limits: Limits::default(),
         }
     }

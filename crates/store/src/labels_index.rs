@@ -30,6 +30,9 @@ pub(crate) trait Postings {
 /// Series found so far up to which the rest of the matchers are tried on each of them, rather
 /// than on lists.
 const FEW: usize = 512;
+/// Unless the list of a pair is at most so many times as long: looking a series up costs more
+/// than walking past it in a list.
+const SHORT: usize = 8;
 
 /// Series for which all matchers hold, rising; all series if there is no matcher. Starts from
 /// the shortest list there is.
@@ -44,9 +47,12 @@ pub(crate) fn resolve(source: &dyn Postings, matchers: &[Matcher]) -> Vec<u32> {
         Some(first) => holding(source, first),
         None => Cow::Owned(source.all()),
     };
-    while found.len() as usize > FEW
-        && let Some(matcher) = rest.next()
-    {
+    let by_list = |matcher: &&Matcher, found: usize| {
+        let is_pair = matcher.op == MatchOp::Equal && !matcher.value.is_empty();
+        found > FEW
+            || is_pair && found > 1 && source.size(&matcher.name, &matcher.value) <= SHORT * found
+    };
+    while let Some(matcher) = rest.next_if(|m| by_list(m, found.len() as usize)) {
         let found = found.to_mut();
         if matcher.matches("") {
             *found -= source.filter(&matcher.name, &mut |value| !matcher.matches(value));

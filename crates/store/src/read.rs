@@ -144,6 +144,37 @@ impl PartCursor {
         Ok(())
     }
 
+    /// Label bytes of one of the series found.
+    fn key_at(&self, at: usize) -> Result<Arc<[u8]>, ReadError> {
+        let mut key = Vec::new();
+        let read = self.index.key(self.found[at], &mut key);
+        read.ok_or_else(|| self.corrupt())?;
+        Ok(Arc::from(key))
+    }
+
+    /// The series found from `bound` on, for a cursor of their own; they are no longer here.
+    fn split_off(&mut self, bound: &[u8]) -> Self {
+        let mut key = Vec::new();
+        let is_before = |series: &u32| {
+            // A series that cannot be read stays where it is found to be so.
+            self.index.key(*series, &mut key).is_some() && key.as_slice() < bound
+        };
+        let at = self.found.partition_point(is_before);
+        Self {
+            part: Arc::clone(&self.part),
+            role: self.role,
+            index: Arc::clone(&self.index),
+            numbers: Arc::clone(&self.numbers),
+            found: self.found.split_off(at),
+            at: 0,
+            key: Vec::new(),
+            has_key: false,
+            is_here: false,
+            veil: self.veil.clone(),
+            shared: SharedTimes::default(),
+        }
+    }
+
     /// The blocks of this series that touch the range.
     pub(crate) fn blocks_in(&self, range: (i64, i64)) -> Result<Vec<BlockEntry>, ReadError> {
         self.index
@@ -256,6 +287,9 @@ pub(crate) struct Walk<'a> {
     at: Option<Labels>,
     /// Whether the series at the front is the one at hand.
     is_front: bool,
+    /// Label bytes of the first series that is its own, and of the first that is not any more.
+    from: Option<Arc<[u8]>>,
+    to: Option<Arc<[u8]>>,
     pub(crate) parts: Vec<PartCursor>,
     /// What could not be read and was not yet said.
     pub(crate) lost: VecDeque<ReadError>,
@@ -314,6 +348,22 @@ impl Core {
         let mut walk = Walk::new(self, selection, false)?;
         walk.only_newest = true;
         Ok(Box::new(walk))
+    }
+
+    /// As [`Core::select`] or [`Core::newest`], in pieces of about so many series.
+    pub(crate) fn pieces(
+        &self,
+        selection: &Selection,
+        only_newest: bool,
+        series: usize,
+    ) -> Result<Vec<SeriesIter<'_>>, ReadError> {
+        if selection.matchers.is_empty() || selection.from_ms > selection.to_ms {
+            return Ok(Vec::new());
+        }
+        let mut walk = Walk::new(self, selection, false)?;
+        walk.only_newest = only_newest;
+        let pieces = walk.split(series)?.into_iter();
+        Ok(pieces.map(|piece| Box::new(piece) as _).collect())
     }
 
     pub(crate) fn view(&self) -> Arc<View> {
@@ -493,6 +543,8 @@ impl<'a> Walk<'a> {
             evictions: 0,
             at: None,
             is_front: false,
+            from: None,
+            to: None,
             parts: Vec::new(),
             lost: VecDeque::new(),
             only_newest: false,
@@ -503,8 +555,81 @@ impl<'a> Walk<'a> {
         Ok(walk)
     }
 
-    /// Finds the series from `start` on, by label bytes.
+    /// The same series in walks of about so many each, one after another in order.
+    fn split(mut self, series: usize) -> Result<Vec<Self>, ReadError> {
+        let bounds = self.bounds(series)?;
+        let mut pieces = Vec::with_capacity(bounds.len() + 1);
+        let mut rest = self;
+        for bound in bounds {
+            let behind = rest.split_off(bound);
+            pieces.push(std::mem::replace(&mut rest, behind));
+        }
+        pieces.push(rest);
+        Ok(pieces)
+    }
+
+    /// Label bytes of every so many-th series of whoever has the most.
+    fn bounds(&mut self, series: usize) -> Result<Vec<Arc<[u8]>>, ReadError> {
+        let places = |count: usize| (1..count / series.max(1)).map(move |n| n * series);
+        let most = self
+            .parts
+            .iter_mut()
+            .max_by_key(|cursor| cursor.found.len());
+        if let Some(cursor) = most.filter(|c| c.found.len() > self.memory.len()) {
+            let bounds = places(cursor.found.len()).map(|at| cursor.key_at(at));
+            return bounds.collect();
+        }
+        let registry = self.core.registry.read();
+        let registry = registry.unwrap_or_else(PoisonError::into_inner);
+        if registry.evictions != self.evictions {
+            // Numbers mean other series by now: the walk will notice, and find its own again.
+            return Ok(Vec::new());
+        }
+        let last = self.memory.len().saturating_sub(1);
+        let labels = |at: usize| registry.labels(self.memory[last - at]);
+        let bounds = places(self.memory.len()).filter_map(labels);
+        Ok(bounds.map(|l| Arc::from(l.as_bytes())).collect())
+    }
+
+    /// What of it lies from `bound` on, as a walk of its own; this one ends there.
+    fn split_off(&mut self, bound: Arc<[u8]>) -> Self {
+        let registry = self.core.registry.read();
+        let registry = registry.unwrap_or_else(PoisonError::into_inner);
+        // Of other evictions the numbers mean nothing, and each half finds its own again.
+        let is_behind = |id: &u32| {
+            let labels = registry.labels(*id);
+            labels.is_some_and(|labels| labels.as_bytes() >= &*bound)
+        };
+        let mut memory = std::mem::take(&mut self.memory);
+        let own = memory.split_off(memory.partition_point(is_behind));
+        drop(registry);
+        let parts = self.parts.iter_mut().map(|c| c.split_off(&bound));
+        let behind = Self {
+            core: self.core,
+            selection: self.selection.clone(),
+            shortcuts: self.shortcuts,
+            view: Arc::clone(&self.view),
+            memory,
+            front: None,
+            evictions: self.evictions,
+            at: None,
+            is_front: false,
+            from: Some(Arc::clone(&bound)),
+            to: self.to.take(),
+            parts: parts.collect(),
+            lost: VecDeque::new(),
+            only_newest: self.only_newest,
+            room: Vec::new(),
+            usual: 0,
+        };
+        (self.memory, self.to) = (own, Some(bound));
+        behind
+    }
+
+    /// Finds the series from `start` on, by label bytes, as far as they are its own.
     fn resolve(&mut self, start: Option<&[u8]>) -> Result<(), ReadError> {
+        let (first, end) = (self.from.clone(), self.to.clone());
+        let start = start.or(first.as_deref());
         let matchers = &self.selection.matchers;
         let (from, to) = (self.selection.from_ms, self.selection.to_ms);
         let found = self.core.consistently(|view, registry| {
@@ -517,6 +642,10 @@ impl<'a> Walk<'a> {
             if let Some(start) = start {
                 let before = |id: &u32| registry.labels(*id).is_some_and(|l| l.as_bytes() < start);
                 memory.drain(..memory.partition_point(before));
+            }
+            if let Some(end) = &end {
+                let before = |id: &u32| registry.labels(*id).is_some_and(|l| l.as_bytes() < &**end);
+                memory.truncate(memory.partition_point(before));
             }
             // Roll-ups first: what is older than all parts.
             let rollups = view.rollups_in(from, to).into_iter();
@@ -540,8 +669,11 @@ impl<'a> Walk<'a> {
         (self.front, self.evictions) = (None, evictions);
         count(&self.core.counters.blocks_corrupt, lost.len() as u64);
         self.lost.extend(lost);
-        if let Some(start) = start {
-            for cursor in &mut self.parts {
+        for cursor in &mut self.parts {
+            if let Some(end) = &end {
+                drop(cursor.split_off(end));
+            }
+            if let Some(start) = start {
                 cursor.skip_to(start)?;
             }
         }

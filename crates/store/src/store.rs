@@ -372,6 +372,15 @@ impl SeriesReader for Store {
         self.core.newest(selection)
     }
 
+    fn pieces<'a>(
+        &'a self,
+        selection: &Selection,
+        only_newest: bool,
+        series: usize,
+    ) -> Result<Vec<SeriesIter<'a>>, ReadError> {
+        self.core.pieces(selection, only_newest, series)
+    }
+
     fn series(&self, query: &LabelQuery) -> Result<Vec<Labels>, ReadError> {
         self.core.series(query)
     }

@@ -252,8 +252,10 @@ pub(super) fn engine(app: &App, params: &Params) -> Result<Engine, ApiError> {
     let Some(lookback_ms) = params.span_ms("lookback_delta")? else {
         return Ok(app.engine.clone());
     };
-    Ok(Engine::new(query::Options {
+    let engine = app.engine.clone();
+    let options = query::Options {
         lookback_ms,
-        ..app.engine.options().clone()
-    }))
+        ..engine.options().clone()
+    };
+    Ok(engine.with_options(options))
 }

@@ -8,7 +8,7 @@ use crate::error::QueryError;
 use crate::limits::Limits;
 
 /// What one query may hold and read, and the account of it.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Budget<'a> {
     pub(crate) account: &'a Account,
     samples_max: usize,
@@ -26,13 +26,18 @@ impl<'a> Budget<'a> {
         }
     }
 
-    /// Takes room for samples and bytes, until the answer is dropped.
-    pub(crate) fn hold(&self, samples: usize, bytes: usize) -> Result<Held<'_>, QueryError> {
-        let mut held = Held {
+    /// No room yet.
+    pub(crate) fn nothing(&self) -> Held<'_> {
+        Held {
             budget: self,
             samples: 0,
             bytes: 0,
-        };
+        }
+    }
+
+    /// Takes room for samples and bytes, until the answer is dropped.
+    pub(crate) fn hold(&self, samples: usize, bytes: usize) -> Result<Held<'_>, QueryError> {
+        let mut held = self.nothing();
         held.add(samples, bytes)?;
         Ok(held)
     }
@@ -105,11 +110,7 @@ impl<'b> Rows<'b> {
     pub(crate) fn new(budget: &'b Budget<'b>) -> Self {
         Self {
             rows: Vec::new(),
-            held: Held {
-                budget,
-                samples: 0,
-                bytes: 0,
-            },
+            held: budget.nothing(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Function calls: which function is evaluated how.
 
+use model::Series;
+
 use super::grid::{Grid, Row};
 use super::range::Span;
 use super::rate::{Plan, RateKind};
@@ -8,7 +10,7 @@ use super::series::{RangeSeries, Slice, Stretch, bounds};
 use super::stats::Buckets;
 use super::{Evaluator, Result, Sink, calendar, map, refuse};
 use crate::annotations::Note;
-use crate::ast::{Call, Expr, Extension, ValueType};
+use crate::ast::{Call, Expr, Extension, MatrixSelector, ValueType};
 use crate::functions::Kind;
 use crate::position::Position;
 
@@ -232,11 +234,33 @@ impl Evaluator<'_> {
         let (range, scalars): (Vec<&Expr>, Vec<&Expr>) = c.args.iter().partition(is_range);
         let scalars = scalars.into_iter().map(|a| self.scalar(a, grid));
         let scalars = scalars.collect::<Result<Vec<_>>>()?;
+        if let Expr::Matrix(m) = range[0].unwrapped() {
+            return self.stream_selected(c, m, &scalars, grid, sink);
+        }
         let mut frames = Frames::default();
         self.each_range(range[0].unwrapped(), grid, &mut |series, span| {
             let row = self.row_of_range(c, series, span, grid, &scalars, &mut frames)?;
             if row.is_empty() { Ok(()) } else { sink(row) }
         })
+    }
+
+    /// The same of a selector: series by series, on several threads if there are many.
+    fn stream_selected(
+        &self,
+        c: &Call,
+        m: &MatrixSelector,
+        scalars: &[Vec<f64>],
+        grid: Grid,
+        sink: &mut Sink<'_>,
+    ) -> Result<()> {
+        let (span, selection) = self.selected(m, grid)?;
+        let make = |on: &Evaluator<'_>, frames: &mut Frames, series: Series| {
+            let series = RangeSeries::read(on.prepared(series));
+            let _held = on.budget.hold_read(series.len())?;
+            on.row_of_range(c, &series, &span, grid, scalars, frames)
+                .map(Some)
+        };
+        self.each_row(&selection, false, &make, sink)
     }
 
     /// One series' share of a call.

@@ -1,6 +1,8 @@
 //! Range vectors: samples of selectors and results of subqueries, one series at a time, each with
 //! the windows of all steps.
 
+use model::Selection;
+
 use super::grid::Grid;
 use super::series::{Points, RangeSeries, Stretch, bounds};
 use super::stats::Buckets;
@@ -107,10 +109,7 @@ impl Evaluator<'_> {
         grid: Grid,
         sink: &mut RangeSink<'_>,
     ) -> Result<()> {
-        let span = self.span(m)?;
-        let selection = self.selection(m, &span, grid);
-        let thinned = self.reader.thinned(selection.from_ms, selection.to_ms);
-        self.note_thinned(&thinned, m.position);
+        let (span, selection) = self.selected(m, grid)?;
         for (count, series) in self.reader.select(&selection)?.enumerate() {
             self.check_stop()?;
             self.budget.series(count + 1)?;
@@ -122,6 +121,15 @@ impl Evaluator<'_> {
             sink(&series, &span)?;
         }
         Ok(())
+    }
+
+    /// Where the windows of a selector lie, and what to read for them.
+    pub(super) fn selected(&self, m: &MatrixSelector, grid: Grid) -> Result<(Span, Selection)> {
+        let span = self.span(m)?;
+        let selection = self.selection(m, &span, grid);
+        let thinned = self.reader.thinned(selection.from_ms, selection.to_ms);
+        self.note_thinned(&thinned, m.position);
+        Ok((span, selection))
     }
 
     /// Where the windows of a selector lie.

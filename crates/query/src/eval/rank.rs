@@ -1,5 +1,7 @@
 //! Aggregations that pick series: `topk`, `bottomk`, `limitk`, `limit_ratio`.
 
+use std::cmp::Ordering;
+
 use model::Labels;
 
 use super::grid::{Grid, Row, is_present};
@@ -102,7 +104,12 @@ impl Evaluator<'_> {
         let present = members.iter().copied().filter(|m| rows[*m].has(i));
         let k = parameter.max(0.0).min(rows.len() as f64) as usize;
         match a.op {
-            AggregateOp::Limitk => present.take(k).collect(),
+            AggregateOp::Limitk => {
+                let mut members: Vec<usize> = present.collect();
+                members.sort_by(|a, b| rows[*a].labels.cmp(&rows[*b].labels));
+                members.truncate(k);
+                members
+            }
             AggregateOp::LimitRatio => {
                 let ratio = parameter.clamp(-1.0, 1.0);
                 present
@@ -111,9 +118,11 @@ impl Evaluator<'_> {
             }
             _ => {
                 let largest = a.op == AggregateOp::Topk;
+                let by_labels = |a: usize, b: usize| rows[a].labels.cmp(&rows[b].labels);
                 let mut heap = Heap {
                     k,
                     largest,
+                    by_labels: &by_labels,
                     entries: Vec::new(),
                 };
                 for m in present {
@@ -142,20 +151,32 @@ fn in_share(labels: &Labels, ratio: f64) -> bool {
     }
 }
 
-/// A binary heap of at most k values with the worst on top. Among equal values it keeps the ones
-/// Prometheus keeps, which follows from how Go's `container/heap` moves them.
-#[derive(Debug)]
-struct Heap {
+/// A binary heap of at most k values with the worst on top. Of equal values the one whose labels
+/// come first is better: what is picked does not depend on the order of the rows. (Prometheus
+/// keeps one or the other by the order in which its storage gives them.)
+struct Heap<'r> {
     k: usize,
     largest: bool,
+    /// The order of rows by their labels.
+    by_labels: &'r dyn Fn(usize, usize) -> Ordering,
     entries: Vec<(f64, usize)>,
 }
 
-impl Heap {
-    /// Whether `a` is worse than `b`; NaN is worse than anything.
+impl Heap<'_> {
+    /// Best first; NaN is worse than anything.
+    fn order(&self, a: (f64, usize), b: (f64, usize)) -> Ordering {
+        let by_value = match (a.0.is_nan(), b.0.is_nan()) {
+            (true, true) => Ordering::Equal,
+            (true, false) => Ordering::Greater,
+            (false, true) => Ordering::Less,
+            _ if self.largest => b.0.partial_cmp(&a.0).unwrap_or(Ordering::Equal),
+            _ => a.0.partial_cmp(&b.0).unwrap_or(Ordering::Equal),
+        };
+        by_value.then_with(|| (self.by_labels)(a.1, b.1))
+    }
+
     fn worse(&self, a: usize, b: usize) -> bool {
-        let (a, b) = (self.entries[a].0, self.entries[b].0);
-        a.is_nan() || if self.largest { a < b } else { a > b }
+        self.order(self.entries[a], self.entries[b]).is_gt()
     }
 
     fn offer(&mut self, value: f64, row: usize) {
@@ -164,15 +185,10 @@ impl Heap {
             self.up(self.entries.len() - 1);
             return;
         }
-        let Some((top, _)) = self.entries.first() else {
+        let Some(top) = self.entries.first() else {
             return;
         };
-        let better = if self.largest {
-            *top < value
-        } else {
-            *top > value
-        };
-        if better || (top.is_nan() && !value.is_nan()) {
+        if self.order((value, row), *top).is_lt() {
             self.entries[0] = (value, row);
             self.down(0);
         }
@@ -211,16 +227,9 @@ impl Heap {
 
     /// The rows, best first.
     fn sorted(mut self) -> Vec<usize> {
-        let largest = self.largest;
-        self.entries
-            .sort_by(|(a, _), (b, _)| match (a.is_nan(), b.is_nan()) {
-                (true, true) => std::cmp::Ordering::Equal,
-                (true, false) => std::cmp::Ordering::Greater,
-                (false, true) => std::cmp::Ordering::Less,
-                _ if largest => b.partial_cmp(a).unwrap_or(std::cmp::Ordering::Equal),
-                _ => a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal),
-            });
-        self.entries.into_iter().map(|(_, row)| row).collect()
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.sort_by(|a, b| self.order(*a, *b));
+        entries.into_iter().map(|(_, row)| row).collect()
     }
 }
 
@@ -234,6 +243,7 @@ mod tests {
             let mut heap = Heap {
                 k,
                 largest,
+                by_labels: &|a, b| a.cmp(&b),
                 entries: Vec::new(),
             };
             let values = [3.0, f64::NAN, 1.0, 4.0, 1.5];
@@ -247,6 +257,33 @@ mod tests {
         assert_eq!(picked(false, 2), [2, 4]);
         assert_eq!(picked(true, 5), [3, 0, 4, 2, 1]);
         assert!(picked(true, 0).is_empty());
+    }
+
+    #[test]
+    fn of_equal_values_those_whose_labels_come_first_are_kept_in_whatever_order_they_come() {
+        let values = [2.0, f64::NAN, 1.0, 2.0, 2.0, f64::NAN];
+        for largest in [true, false] {
+            for k in 0..=values.len() {
+                let picked = |rows: &mut dyn Iterator<Item = usize>| {
+                    let mut heap = Heap {
+                        k,
+                        largest,
+                        by_labels: &|a, b| a.cmp(&b),
+                        entries: Vec::new(),
+                    };
+                    rows.for_each(|row| heap.offer(values[row], row));
+                    heap.sorted()
+                };
+                let forth = picked(&mut (0..values.len()));
+                assert_eq!(picked(&mut (0..values.len()).rev()), forth);
+                let best = if largest {
+                    [0, 3, 4, 2, 1, 5]
+                } else {
+                    [2, 0, 3, 4, 1, 5]
+                };
+                assert_eq!(forth, best[..k]);
+            }
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use model::{Histogram, ResetHint, Selection, Series, Thinned, is_stale};
 
-use super::grid::{Cell, Grid, Row};
+use super::grid::{ABSENT, Cell, Grid, Row};
 use super::{Evaluator, Result, Sink};
 use crate::annotations::{Note, Operation};
 use crate::ast::{Extension, VectorSelector};
@@ -52,33 +52,19 @@ impl Evaluator<'_> {
             let farther = thinned.iter().filter(over).map(|t| t.every_ms).max();
             lookback + farther.unwrap_or(0)
         };
-        let found = if grid.count == 1 && !smoothed && take != Take::StartTime {
-            self.reader.newest(&selection)?
-        } else {
-            self.reader.select(&selection)?
-        };
-        let mut picks = Picks::default();
-        for (count, series) in found.enumerate() {
-            self.check_stop()?;
-            self.budget.series(count + 1)?;
-            let Some(series) = self.readable(series)? else {
-                continue;
-            };
-            let series = self.prepared(series);
-            self.budget.account.read(1, series.values.len());
+        let only_newest = grid.count == 1 && !smoothed && take != Take::StartTime;
+        let make = |on: &Evaluator<'_>, picks: &mut Picks, series: Series| {
+            let series = on.prepared(series);
+            on.budget.account.read(1, series.values.len());
             let references = grid.times().map(reference);
-            let row = if smoothed {
-                self.smooth(&series, grid, references, v)
-            } else {
-                picks.fit(&series.times_ms, references, reach);
-                self.budget.account.saw(picks.found);
-                newest(&series, grid, &picks, take)
-            };
-            if !row.is_empty() {
-                sink(row)?;
+            if smoothed {
+                return Ok(Some(on.smooth(&series, grid, references, v)));
             }
-        }
-        Ok(())
+            picks.fit(&series.times_ms, references, reach);
+            on.budget.account.saw(picks.found);
+            Ok(Some(newest(series, grid, picks, take)))
+        };
+        self.each_row(&selection, only_newest, &make, sink)
     }
 
     /// Values between samples by linear interpolation; after the last one its value.
@@ -229,16 +215,16 @@ impl Picks {
 }
 
 /// The newest sample at each step, unless it is a staleness marker.
-fn newest(series: &Series, grid: Grid, picks: &Picks, take: Take) -> Row {
+fn newest(series: Series, grid: Grid, picks: &Picks, take: Take) -> Row {
+    if take == Take::Value && series.histograms.is_empty() {
+        // The marker is what stands for no value, too.
+        let value = |pick: &Option<usize>| pick.map_or(ABSENT, |k| series.values[k]);
+        let floats = picks.samples.iter().map(value).collect();
+        return Row::from_floats(series.labels, false, floats);
+    }
     let mut row = Row::new(series.labels.clone(), take != Take::Value, grid.count);
-    let is_plain = take == Take::Value && series.histograms.is_empty();
     for (i, pick) in picks.samples.iter().enumerate() {
         let Some(k) = *pick else { continue };
-        if is_plain {
-            // The marker is what stands for no value, too.
-            row.floats[i] = series.values[k];
-            continue;
-        }
         if is_stale(series.values[k]) {
             continue;
         }

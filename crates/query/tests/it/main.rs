@@ -4,6 +4,7 @@ mod evaluating;
 mod hostile;
 mod parsing;
 mod promqltest;
+mod spread;
 
 #[global_allocator]
 static ALLOCATOR: testkit::peak::Counting = testkit::peak::Counting;

@@ -13,6 +13,7 @@ mod golden;
 mod intake;
 mod model;
 mod points;
+mod reading;
 mod rollups;
 mod sim_disk;
 mod summaries;
