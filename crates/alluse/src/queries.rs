@@ -36,6 +36,8 @@ pub(crate) struct Asked {
     pub(crate) times: (i64, i64, i64),
     /// What the client says it is.
     pub(crate) client: String,
+    /// Whether samples are counted by step.
+    pub(crate) by_step: bool,
 }
 
 /// Where a query stands.
@@ -245,6 +247,13 @@ impl Queries {
             *last += 1;
             *last
         };
+        let account = Account::drawing_on(Arc::clone(&self.pool));
+        let account = account.timed_by(Arc::clone(&self.clock));
+        let account = if asked.by_step {
+            account.by_step()
+        } else {
+            account
+        };
         let ticket = Arc::new(Ticket {
             id,
             asked,
@@ -253,7 +262,7 @@ impl Queries {
             waited: Mutex::default(),
             ended: AtomicBool::new(false),
             wake: Notify::new(),
-            account: Account::drawing_on(Arc::clone(&self.pool)),
+            account,
         });
         lock(&self.live).insert(id, Arc::clone(&ticket));
         Admitted {
@@ -473,6 +482,7 @@ mod tests {
             text: text.to_owned(),
             times: (0, 0, 0),
             client: "test".to_owned(),
+            by_step: false,
         }
     }
 

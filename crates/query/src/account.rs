@@ -1,10 +1,15 @@
 //! What a query takes, counted where others can see it while it runs, and the memory that all
 //! queries together may take.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
 };
+
+use model::Clock;
 
 use crate::error::QueryError;
 
@@ -58,6 +63,11 @@ impl Pool {
 #[derive(Debug, Default)]
 pub struct Account {
     pool: Option<Arc<Pool>>,
+    clock: Option<Arc<dyn Clock>>,
+    phases: [AtomicU64; PHASES],
+    /// Samples looked at, by step of the query; only if somebody wants to know.
+    steps: OnceLock<Steps>,
+    wants_steps: bool,
     series: AtomicU64,
     samples_read: AtomicU64,
     samples_seen: AtomicU64,
@@ -67,7 +77,109 @@ pub struct Account {
     bytes_peak: AtomicUsize,
 }
 
+/// What a query does one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Its text is parsed and its bounds are checked.
+    Prepare,
+    /// It is evaluated, which includes reading.
+    Evaluate,
+    /// Rows become the answer, and are sorted.
+    Sort,
+}
+
+const PHASES: usize = 3;
+
+/// Samples by step.
+#[derive(Debug)]
+struct Steps {
+    start_ms: i64,
+    step_ms: i64,
+    counts: Box<[AtomicU64]>,
+}
+
 impl Account {
+    /// With a clock: says afterwards how long each [`Phase`] took.
+    #[must_use]
+    pub fn timed_by(self, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock: Some(clock),
+            ..self
+        }
+    }
+
+    /// Counts the samples looked at by step, too ([`Account::samples_by_step`]).
+    #[must_use]
+    pub fn by_step(self) -> Self {
+        Self {
+            wants_steps: true,
+            ..self
+        }
+    }
+
+    /// How long a phase took; zero without a clock.
+    #[must_use]
+    pub fn took(&self, phase: Phase) -> Duration {
+        Duration::from_nanos(self.phases[phase as usize].load(Relaxed))
+    }
+
+    /// Time of each step (ms) and the samples looked at for it; what is looked at for no step
+    /// alone, as within a subquery, counts for the last. Empty unless asked for.
+    #[must_use]
+    pub fn samples_by_step(&self) -> Vec<(i64, u64)> {
+        let Some(steps) = self.steps.get() else {
+            return Vec::new();
+        };
+        let step = |i: usize| steps.step_ms.saturating_mul(i as i64);
+        let time = |i: usize| steps.start_ms.saturating_add(step(i));
+        let counts = steps.counts.iter().enumerate();
+        counts.map(|(i, n)| (time(i), n.load(Relaxed))).collect()
+    }
+
+    /// Does a phase, and notes how long it took.
+    pub(crate) fn timed<T>(&self, phase: Phase, work: impl FnOnce() -> T) -> T {
+        let now = || self.clock.as_ref().map(|clock| clock.monotonic());
+        let before = now();
+        let done = work();
+        if let (Some(before), Some(after)) = (before, now()) {
+            let took = after.saturating_sub(before).as_nanos();
+            let took = u64::try_from(took).unwrap_or(u64::MAX);
+            self.phases[phase as usize].fetch_add(took, Relaxed);
+        }
+        done
+    }
+
+    /// The query has these steps.
+    pub(crate) fn begin_steps(&self, start_ms: i64, step_ms: i64, count: usize) {
+        if self.wants_steps {
+            self.steps.get_or_init(|| Steps {
+                start_ms,
+                step_ms,
+                counts: (0..count).map(|_| AtomicU64::new(0)).collect(),
+            });
+        }
+    }
+
+    /// Samples were looked at: in all, and at each step of a grid that begins at `start_ms`.
+    pub(crate) fn saw(
+        &self,
+        all: usize,
+        start_ms: i64,
+        at_steps: impl ExactSizeIterator<Item = usize>,
+    ) {
+        self.samples_seen.fetch_add(all as u64, Relaxed);
+        let Some(steps) = self.steps.get() else {
+            return;
+        };
+        if start_ms == steps.start_ms && at_steps.len() == steps.counts.len() {
+            for (count, more) in steps.counts.iter().zip(at_steps) {
+                count.fetch_add(more as u64, Relaxed);
+            }
+        } else if let Some(last) = steps.counts.last() {
+            last.fetch_add(all as u64, Relaxed);
+        }
+    }
+
     /// A query that shares its memory with others.
     #[must_use]
     pub fn drawing_on(pool: Arc<Pool>) -> Self {
@@ -125,10 +237,6 @@ impl Account {
     pub(crate) fn read(&self, series: u64, samples: usize) {
         self.series.fetch_add(series, Relaxed);
         self.samples_read.fetch_add(samples as u64, Relaxed);
-    }
-
-    pub(crate) fn saw(&self, samples: usize) {
-        self.samples_seen.fetch_add(samples as u64, Relaxed);
     }
 
     /// Samples held at the moment.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use model::{Labels, SeriesReader};
 
-use crate::account::Account;
+use crate::account::{Account, Phase};
 use crate::answer::{Answer, MatrixSeries, QueryValue, VectorSample};
 use crate::ast::{Expr, ValueType};
 use crate::error::{ParseError, QueryError, Stop};
@@ -302,8 +302,13 @@ impl Engine {
         when: When,
         watch: Watch<'_>,
     ) -> Result<Answer, QueryError> {
-        let grid = when.grid(self.options.limits.steps)?;
-        let expr = self.parse(query)?;
+        let account = watch.account;
+        let prepare = || {
+            let grid = when.grid(self.options.limits.steps)?;
+            account.begin_steps(grid.start, grid.step, grid.count);
+            Ok::<_, QueryError>((grid, self.parse(query)?))
+        };
+        let (grid, expr) = account.timed(Phase::Prepare, prepare)?;
         let evaluator = self.evaluator(reader, query, when, watch);
         evaluator.check_stop()?;
         let value = match when {
@@ -328,7 +333,7 @@ fn instant_value(
     Ok(match expr.value_type() {
         ValueType::Scalar => QueryValue::Scalar {
             time_ms,
-            value: evaluator.scalar(expr, grid)?[0],
+            value: evaluated(evaluator, || evaluator.scalar(expr, grid))?[0],
         },
         ValueType::String => match expr.unwrapped() {
             Expr::Text(t) => QueryValue::String {
@@ -338,15 +343,17 @@ fn instant_value(
             other => return Err(QueryError::Execution(format!("{other} is no string"))),
         },
         ValueType::Vector => {
-            let mut held = evaluator.rows(expr, grid)?;
-            let rows = named(held.take())?;
-            QueryValue::Vector(
-                rows.into_iter()
-                    .filter_map(|r| sample(r, time_ms))
-                    .collect(),
-            )
+            let mut held = evaluated(evaluator, || evaluator.rows(expr, grid))?;
+            sorted(evaluator, || {
+                let rows = named(held.take())?.into_iter();
+                let samples = rows.filter_map(|row| sample(row, time_ms));
+                Ok(QueryValue::Vector(samples.collect()))
+            })?
         }
-        ValueType::Matrix => QueryValue::Matrix(window(evaluator.matrix(expr, time_ms)?)?),
+        ValueType::Matrix => {
+            let series = evaluated(evaluator, || evaluator.matrix(expr, time_ms))?;
+            QueryValue::Matrix(sorted(evaluator, || window(series))?)
+        }
     })
 }
 
@@ -357,13 +364,13 @@ fn range_value(
 ) -> Result<Vec<MatrixSeries>, QueryError> {
     let mut held = match expr.value_type() {
         ValueType::Scalar => {
-            let column = evaluator.scalar(expr, grid)?;
+            let column = evaluated(evaluator, || evaluator.scalar(expr, grid))?;
             return Ok(vec![points(
                 Row::from_floats(Labels::empty(), false, column),
                 grid,
             )]);
         }
-        ValueType::Vector => evaluator.rows(expr, grid)?,
+        ValueType::Vector => evaluated(evaluator, || evaluator.rows(expr, grid))?,
         other => {
             let found = other.as_str();
             return Err(QueryError::BadInput(format!(
@@ -372,10 +379,28 @@ fn range_value(
             )));
         }
     };
-    let rows = named(held.take())?;
-    let mut series: Vec<MatrixSeries> = rows.into_iter().map(|row| points(row, grid)).collect();
-    series.sort_by(|a, b| a.labels.cmp(&b.labels));
-    Ok(series)
+    sorted(evaluator, || {
+        let rows = named(held.take())?.into_iter();
+        let mut series: Vec<MatrixSeries> = rows.map(|row| points(row, grid)).collect();
+        series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        Ok(series)
+    })
+}
+
+/// Evaluates, timed as such.
+fn evaluated<T>(
+    evaluator: &Evaluator<'_>,
+    work: impl FnOnce() -> Result<T, QueryError>,
+) -> Result<T, QueryError> {
+    evaluator.budget.account.timed(Phase::Evaluate, work)
+}
+
+/// Gives rows their final form, timed as such.
+fn sorted<T>(
+    evaluator: &Evaluator<'_>,
+    work: impl FnOnce() -> Result<T, QueryError>,
+) -> Result<T, QueryError> {
+    evaluator.budget.account.timed(Phase::Sort, work)
 }
 
 /// Drops the names that were to be dropped; what becomes equal is merged.

@@ -26,7 +26,7 @@ pub mod position;
 pub mod series_notation;
 pub mod workers;
 
-pub use account::{Account, Pool};
+pub use account::{Account, Phase, Pool};
 pub use answer::{Answer, MatrixSeries, QueryValue, VectorSample};
 pub use engine::{Engine, StopSignal, Watch};
 pub use error::{ParseError, QueryError, Stop};

@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use query::{Answer, Engine, QueryError, QueryValue, Watch};
+use query::{Answer, Engine, Phase, QueryError, QueryValue, Watch};
 use serde_json::json;
 
 use super::{App, names::TRUNCATED, params::Params, problem::ApiError};
@@ -29,7 +29,7 @@ pub(super) async fn instant(
     let time_ms = params
         .moment_ms("time")?
         .unwrap_or_else(|| app.clock.wall_ms());
-    let asked = asked(&text, (time_ms, time_ms, 0), &headers);
+    let asked = asked(&text, (time_ms, time_ms, 0), &headers, &params);
     evaluate(&app, &params, asked, move |app, watch| {
         let answer = engine.instant_watched(app.reader.as_ref(), &text, time_ms, watch);
         Ok(limited(answer?, limit))
@@ -56,7 +56,7 @@ pub(super) async fn range(
         return forwarded(&app, remote, "query_range", params).await;
     }
     let (limit, engine) = (params.limit()?, engine(&app, &params)?);
-    let asked = asked(&text, (start_ms, end_ms, step_ms), &headers);
+    let asked = asked(&text, (start_ms, end_ms, step_ms), &headers, &params);
     evaluate(&app, &params, asked, move |app, watch| {
         let reader = app.reader.as_ref();
         let answer = engine.range_watched(reader, &text, start_ms, end_ms, step_ms, watch);
@@ -66,7 +66,7 @@ pub(super) async fn range(
 }
 
 /// What the list of queries says of a request.
-fn asked(text: &str, times: (i64, i64, i64), headers: &HeaderMap) -> Asked {
+fn asked(text: &str, times: (i64, i64, i64), headers: &HeaderMap, params: &Params) -> Asked {
     let client = headers
         .get(header::USER_AGENT)
         .and_then(|agent| agent.to_str().ok());
@@ -74,6 +74,7 @@ fn asked(text: &str, times: (i64, i64, i64), headers: &HeaderMap) -> Asked {
         text: text.to_owned(),
         times,
         client: client.unwrap_or_default().to_owned(),
+        by_step: params.get("stats") == Some("all"),
     }
 }
 
@@ -85,7 +86,7 @@ async fn forwarded(
     params: Params,
 ) -> Reply {
     let text = params.get("query").unwrap_or_default();
-    let asked = asked(text, (0, 0, 0), &HeaderMap::new());
+    let asked = asked(text, (0, 0, 0), &HeaderMap::new(), &params);
     let place = app.queries.admit(asked, app.config.server.query_timeout);
     let place = place.await?;
     let remote = Arc::clone(remote);
@@ -174,15 +175,19 @@ fn written(answer: &Answer, stats_of: Option<&Admitted>) -> Vec<u8> {
     )
 }
 
-/// As Prometheus tells them. Of its timings those that are measured here: parsing and sorting are
-/// part of the evaluation.
+/// As Prometheus tells them: preparation is parsing, and the inner evaluation includes reading.
+/// With `stats=all` samples are told by step, too.
 fn stats(admitted: &Admitted) -> serde_json::Value {
     let account = &admitted.ticket.account;
     let waited = admitted.ticket.waited().unwrap_or_default().as_secs_f64();
     let total = admitted.age().as_secs_f64();
-    json!({
+    let took = |phase| account.took(phase).as_secs_f64();
+    let mut stats = json!({
         "timings": {
             "evalTotalTime": total - waited,
+            "resultSortTime": took(Phase::Sort),
+            "queryPreparationTime": took(Phase::Prepare),
+            "innerEvalTime": took(Phase::Evaluate),
             "execQueueTime": waited,
             "execTotalTime": total,
         },
@@ -190,7 +195,13 @@ fn stats(admitted: &Admitted) -> serde_json::Value {
             "totalQueryableSamples": account.samples_seen(),
             "peakSamples": account.samples_peak(),
         },
-    })
+    });
+    let by_step = account.samples_by_step();
+    if !by_step.is_empty() {
+        let step = |(time_ms, samples): (i64, u64)| json!([time_ms as f64 / 1e3, samples]);
+        stats["samples"]["totalQueryableSamplesPerStep"] = by_step.into_iter().map(step).collect();
+    }
+    stats
 }
 
 /// Data in the envelope.

@@ -9,6 +9,7 @@ use super::select::Take;
 use super::series::{RangeSeries, Slice, Stretch, bounds};
 use super::stats::Buckets;
 use super::{Evaluator, Result, Sink, calendar, map, refuse};
+use crate::account::Account;
 use crate::annotations::Note;
 use crate::ast::{Call, Expr, Extension, MatrixSelector, ValueType};
 use crate::functions::Kind;
@@ -274,8 +275,7 @@ impl Evaluator<'_> {
         frames: &mut Frames,
     ) -> Result<Row> {
         frames.fit(series, span, grid);
-        let seen = frames.floats.inside + frames.histograms.inside;
-        self.budget.account.saw(seen);
+        frames.tell(self.budget.account, grid);
         let notes = self.series_notes(&series.labels, span);
         let row = self.range_row(c, series, span, grid, frames, scalars, &notes)?;
         super::rate::note_non_counter(c.function.kind, &row, &notes);
@@ -376,6 +376,13 @@ impl Frames {
     fn fit(&mut self, series: &RangeSeries, span: &Span, grid: Grid) {
         self.floats.fit(&series.floats.times, span, grid);
         self.histograms.fit(&series.histograms.times, span, grid);
+    }
+
+    fn tell(&self, account: &Account, grid: Grid) {
+        let [floats, histograms] = [&self.floats, &self.histograms];
+        let both = floats.windows.iter().zip(&histograms.windows);
+        let at_steps = both.map(|((low, high), (from, to))| high - low + to - from);
+        account.saw(floats.inside + histograms.inside, grid.start, at_steps);
     }
 
     /// Windows of floats.

@@ -132,7 +132,6 @@ impl Evaluator<'_> {
         }
         let runs = in_order(&digest);
         self.budget.account.read(1, digest.samples.values.len());
-        self.budget.account.saw(runs.len());
         let _held = self
             .budget
             .hold(runs.len(), runs.len() * size_of::<Run>())?;
@@ -141,6 +140,9 @@ impl Evaluator<'_> {
         let times: Vec<i64> = runs.iter().map(|run| run.to_ms).collect();
         let mut held = Vec::new();
         bounds(&times, grid.times().map(|t| span.window(t)), &mut held);
+        let in_windows = held.iter().map(|(low, high)| high - low);
+        let all = in_windows.clone().sum();
+        self.budget.account.saw(all, grid.start, in_windows);
         for (i, (low, high)) in held.into_iter().enumerate() {
             match of_window(
                 kind,

@@ -61,7 +61,8 @@ impl Evaluator<'_> {
                 return Ok(Some(on.smooth(&series, grid, references, v)));
             }
             picks.fit(&series.times_ms, references, reach);
-            on.budget.account.saw(picks.found);
+            let at_steps = picks.samples.iter().map(|pick| usize::from(pick.is_some()));
+            on.budget.account.saw(picks.found, grid.start, at_steps);
             Ok(Some(newest(series, grid, picks, take)))
         };
         self.each_row(&selection, only_newest, &make, sink)

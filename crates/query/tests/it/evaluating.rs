@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use model::{Labels, Sample, stale_nan};
 use proptest::prelude::*;
-use query::{Account, Engine, Limits, MatrixSeries, Options, QueryError, QueryValue, Stop, Watch};
+use query::{
+    Account, Engine, Limits, MatrixSeries, Options, Phase, QueryError, QueryValue, Stop, Watch,
+};
 use testkit::MemoryStore;
 
 const MINUTE: i64 = 60_000;
@@ -299,4 +301,57 @@ fn errors_say_which_kind_they_are() {
         run("label_replace(x, \"\", \"\", \"\", \"\")"),
         QueryError::Execution(_)
     ));
+}
+
+/// A clock that moves on by a millisecond whenever it is read.
+#[derive(Debug, Default)]
+struct Ticking(AtomicUsize);
+
+impl model::Clock for Ticking {
+    fn wall_ms(&self) -> i64 {
+        0
+    }
+
+    fn monotonic(&self) -> std::time::Duration {
+        std::time::Duration::from_millis(self.0.fetch_add(1, Ordering::Relaxed) as u64)
+    }
+}
+
+#[test]
+fn an_account_tells_what_each_phase_took_and_what_each_step_looked_at() {
+    let store = plain();
+    let asked = |query: &str, end_ms: i64| {
+        let account = Account::default().timed_by(std::sync::Arc::new(Ticking::default()));
+        let account = account.by_step();
+        let watch = Watch {
+            stop: &|| None,
+            account: &account,
+        };
+        let engine = Engine::default();
+        let answer = engine.range_watched(&store, query, MINUTE, end_ms, MINUTE, watch);
+        answer.expect("the query is answered");
+        for phase in [Phase::Prepare, Phase::Evaluate, Phase::Sort] {
+            assert_eq!(account.took(phase).as_millis(), 1, "{phase:?}");
+        }
+        let steps = account.samples_by_step();
+        let all: u64 = steps.iter().map(|(_, samples)| samples).sum();
+        assert_eq!(all, account.samples_seen(), "{query}");
+        steps
+    };
+    // One sample a second up to 999 s; the window is open on the left.
+    let steps = asked("rate(x[90s])", 4 * MINUTE);
+    assert_eq!(
+        steps,
+        [
+            (MINUTE, 61),
+            (2 * MINUTE, 90),
+            (3 * MINUTE, 90),
+            (4 * MINUTE, 90)
+        ]
+    );
+    let steps = asked("x + x", 2 * MINUTE);
+    assert_eq!(steps, [(MINUTE, 2), (2 * MINUTE, 2)]);
+    // Two points of the subquery at each step; its own three samples belong to none of them.
+    let steps = asked("max_over_time(x[2m:1m])", 2 * MINUTE);
+    assert_eq!(steps, [(MINUTE, 2), (2 * MINUTE, 2 + 3)]);
 }
