@@ -70,10 +70,12 @@ impl Kind {
         let (config, data_text) = (data.join("config"), data.display());
         match self {
             Self::Alluse => {
-                // Only what is pushed is stored: the sizes are of that alone.
+                // Only what is pushed is stored: the sizes are of that alone. Queries keep to their
+                // thread: the time of threads that have ended cannot be read any more.
                 written(
                     &config,
-                    "[collect]\nhost = \"off\"\n[store]\nretention = \"365d\"\n",
+                    "[server]\nquery_threads = 1\n[collect]\nhost = \"off\"\n[store]\n\
+                     retention = \"365d\"\n",
                 )?;
                 let mut command = Command::new(alluse);
                 command.args(["serve", "--quiet", "--config"]).arg(&config);
