@@ -43,7 +43,6 @@ use std::collections::BTreeMap;
 use model::Batch;
 
 pub use lanes::Receiver;
-pub use lines::lines_reply;
 pub use reply::{Refusal, Reply};
 
 /// Bounds on what one request may bring.

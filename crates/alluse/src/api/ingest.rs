@@ -14,7 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use collect::receive::{Reply, Request};
+use collect::receive::{Reply, Request, remote_write::Written};
 use model::{Clock, Durability, SampleSink};
 
 pub(crate) use connection::Connection;
@@ -23,17 +23,16 @@ pub(crate) use places::{NoPlace, Places};
 use super::{App, problem::ApiError};
 use crate::config;
 
-/// `POST /api/v1/write`
-pub(super) async fn remote_write(
-    doors: State<Doors>,
-    request: Pushed,
-) -> Result<Response, ApiError> {
-    push(doors, request, |doors, request, durability| {
+/// `POST /api/v1/write`. What is refused before it is read counts what was written, too.
+pub(super) async fn remote_write(doors: State<Doors>, request: Pushed) -> Response {
+    let pushed = push(doors, request, |doors, request, durability| {
         doors
             .receiver
             .serve_remote_write(request, doors.sink.as_ref(), durability)
+    });
+    pushed.await.unwrap_or_else(|refused| {
+        with_headers(refused.into_response(), Written::default().headers())
     })
-    .await
 }
 
 /// `POST /v1/metrics`, `POST /api/v1/otlp/v1/metrics`: OTLP over HTTP, protobuf or JSON.
@@ -49,10 +48,9 @@ pub(super) async fn otlp(doors: State<Doors>, request: Pushed) -> Result<Respons
 /// `POST /write`, `POST /api/v2/write`: InfluxDB's line protocol.
 pub(super) async fn influx(doors: State<Doors>, request: Pushed) -> Result<Response, ApiError> {
     push(doors, request, |doors, request, durability| {
-        let received = doors.receiver.influx(request);
         doors
             .receiver
-            .store_lines(received, doors.sink.as_ref(), durability)
+            .serve_influx(request, doors.sink.as_ref(), durability)
     })
     .await
 }
@@ -60,10 +58,9 @@ pub(super) async fn influx(doors: State<Doors>, request: Pushed) -> Result<Respo
 /// `POST /api/v1/import`: one series a line, as JSON.
 pub(super) async fn json_lines(doors: State<Doors>, request: Pushed) -> Result<Response, ApiError> {
     push(doors, request, |doors, request, durability| {
-        let received = doors.receiver.json_lines(request);
         doors
             .receiver
-            .store_lines(received, doors.sink.as_ref(), durability)
+            .serve_json_lines(request, doors.sink.as_ref(), durability)
     })
     .await
 }
@@ -71,10 +68,9 @@ pub(super) async fn json_lines(doors: State<Doors>, request: Pushed) -> Result<R
 /// `POST /api/v1/import/csv`: one sample a row.
 pub(super) async fn csv(doors: State<Doors>, request: Pushed) -> Result<Response, ApiError> {
     push(doors, request, |doors, request, durability| {
-        let received = doors.receiver.csv(request);
         doors
             .receiver
-            .store_lines(received, doors.sink.as_ref(), durability)
+            .serve_csv(request, doors.sink.as_ref(), durability)
     })
     .await
 }
@@ -212,8 +208,14 @@ fn durability(doors: &Doors, headers: &HeaderMap) -> Result<Durability, ApiError
 
 fn written(reply: Reply) -> Response {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = (status, Body::from(reply.body)).into_response();
-    for (name, value) in reply.headers {
+    with_headers(
+        (status, Body::from(reply.body)).into_response(),
+        reply.headers,
+    )
+}
+
+fn with_headers(mut response: Response, headers: Vec<(&'static str, String)>) -> Response {
+    for (name, value) in headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             response.headers_mut().insert(name, value);
         }

@@ -6,12 +6,17 @@
 
 use std::borrow::Cow;
 
+use model::{Durability, SampleSink};
+
 use super::{
-    Fault, Received, Receiver, Refusal, Request, encoding,
+    Fault, Received, Receiver, Refusal, Reply, Request,
     intake::{Intake, Stop},
     lanes::Failed,
-    lines::{float, lines},
+    lines::{Relieve, each_line, float},
 };
+
+/// What its batches are counted by.
+const DOOR: &str = "csv";
 
 /// What a column holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,29 +27,50 @@ enum Column {
 }
 
 impl Receiver {
-    /// Decodes CSV; [`Receiver::store_lines`] answers the request. Without a header that names a
-    /// value and a metric nothing can be read: refused.
+    /// Decodes CSV. Without a header that names a value and a metric nothing can be read: refused.
     pub fn csv(&self, request: &Request<'_>) -> Result<Received, Refusal> {
-        self.decode("csv", request, |buffer, intake| {
-            let body = encoding::unpack(request, self.limits(), buffer)?;
-            let mut rows = lines(body, intake.limits);
-            let head = rows.next().and_then(|(_, line)| line.ok());
-            let columns = head.and_then(columns).ok_or_else(|| {
-                Refusal::bad("the first row has to name value, a metric column and the labels")
-            })?;
-            for (number, line) in rows {
-                let read = match line {
-                    Ok(line) => read_row(line, &columns, request.now_ms, intake)?,
-                    Err(fault) => Err(fault),
-                };
-                if let Err(fault) = read {
-                    let text = line.unwrap_or_default();
-                    intake.reject(fault, || format!("line {number}: {text}"));
-                }
-            }
-            Ok::<(), Failed>(())
-        })
+        self.gather_lines(DOOR, request, read)
     }
+
+    /// Decodes, stores and answers CSV.
+    pub fn serve_csv(
+        &self,
+        request: &Request<'_>,
+        sink: &dyn SampleSink,
+        durability: Durability,
+    ) -> Reply {
+        self.serve_lines(DOOR, request, read, (sink, durability))
+    }
+}
+
+fn read(
+    request: &Request<'_>,
+    intake: &mut Intake<'_>,
+    relieve: &mut Relieve<'_>,
+) -> Result<(), Failed> {
+    let mut header: Option<Vec<Column>> = None;
+    let limits = intake.limits;
+    each_line(request, limits, &mut |number, line| {
+        let Some(columns) = &header else {
+            header = Some(line.ok().and_then(columns).ok_or_else(no_header)?);
+            return Ok(());
+        };
+        let read = match line {
+            Ok(line) => read_row(line, columns, request.now_ms, intake)?,
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = read {
+            let text = line.unwrap_or_default();
+            intake.reject(fault, || format!("line {number}: {text}"));
+        }
+        relieve(intake);
+        Ok(())
+    })?;
+    header.map(drop).ok_or_else(|| no_header().into())
+}
+
+fn no_header() -> Refusal {
+    Refusal::bad("the first row has to name value, a metric column and the labels")
 }
 
 fn columns(head: &str) -> Option<Vec<Column>> {

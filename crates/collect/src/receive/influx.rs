@@ -8,12 +8,17 @@
 
 use std::borrow::Cow;
 
+use model::{Durability, SampleSink};
+
 use super::{
-    Fault, Received, Receiver, Refusal, Request, encoding,
+    Fault, Received, Receiver, Refusal, Reply, Request,
     intake::{Intake, Stop},
     lanes::Failed,
-    lines::{float, lines, parameter},
+    lines::{Relieve, each_line, float, parameter},
 };
+
+/// What its batches are counted by.
+const DOOR: &str = "influx";
 
 /// How many of a unit make a millisecond, or how many milliseconds make one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,26 +50,43 @@ impl Precision {
 }
 
 impl Receiver {
-    /// Decodes a line-protocol request; [`Receiver::store_lines`] answers it.
+    /// Decodes a line-protocol request.
     pub fn influx(&self, request: &Request<'_>) -> Result<Received, Refusal> {
-        let precision = Precision::from_query(request.query)?;
-        let db = parameter(request.query, "db").unwrap_or_default();
-        self.decode("influx", request, |buffer, intake| {
-            let body = encoding::unpack(request, self.limits(), buffer)?;
-            for (number, line) in lines(body, intake.limits) {
-                let read = match line {
-                    Ok(comment) if comment.starts_with('#') => continue,
-                    Ok(line) => read_line(line, precision, db, request.now_ms, intake)?,
-                    Err(fault) => Err(fault),
-                };
-                if let Err(fault) = read {
-                    let text = line.unwrap_or_default();
-                    intake.reject(fault, || format!("line {number}: {text}"));
-                }
-            }
-            Ok::<(), Failed>(())
-        })
+        self.gather_lines(DOOR, request, read)
     }
+
+    /// Decodes, stores and answers a line-protocol request.
+    pub fn serve_influx(
+        &self,
+        request: &Request<'_>,
+        sink: &dyn SampleSink,
+        durability: Durability,
+    ) -> Reply {
+        self.serve_lines(DOOR, request, read, (sink, durability))
+    }
+}
+
+fn read(
+    request: &Request<'_>,
+    intake: &mut Intake<'_>,
+    relieve: &mut Relieve<'_>,
+) -> Result<(), Failed> {
+    let precision = Precision::from_query(request.query)?;
+    let db = parameter(request.query, "db").unwrap_or_default();
+    let limits = intake.limits;
+    each_line(request, limits, &mut |number, line| {
+        let read = match line {
+            Ok(comment) if comment.starts_with('#') => Ok(()),
+            Ok(line) => read_line(line, precision, db, request.now_ms, intake)?,
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = read {
+            let text = line.unwrap_or_default();
+            intake.reject(fault, || format!("line {number}: {text}"));
+        }
+        relieve(intake);
+        Ok(())
+    })
 }
 
 type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);

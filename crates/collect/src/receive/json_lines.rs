@@ -7,37 +7,57 @@
 
 use std::{borrow::Cow, fmt};
 
-use model::{Histogram, ResetHint, Span};
+use model::{Durability, Histogram, ResetHint, SampleSink, Span};
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
 };
 
 use super::{
-    Fault, Received, Receiver, Refusal, Request, encoding,
+    Fault, Received, Receiver, Refusal, Reply, Request,
     intake::{Intake, Stop},
     lanes::Failed,
-    lines::{float, lines},
+    lines::{Relieve, each_line, float},
 };
 
+/// What its batches are counted by.
+const DOOR: &str = "json_lines";
+
 impl Receiver {
-    /// Decodes JSON lines; [`Receiver::store_lines`] answers the request.
+    /// Decodes JSON lines.
     pub fn json_lines(&self, request: &Request<'_>) -> Result<Received, Refusal> {
-        self.decode("json_lines", request, |buffer, intake| {
-            let body = encoding::unpack(request, self.limits(), buffer)?;
-            for (number, line) in lines(body, intake.limits) {
-                let read = match line {
-                    Ok(line) => read_line(line, request.now_ms, intake)?,
-                    Err(fault) => Err(fault),
-                };
-                if let Err(fault) = read {
-                    let text = line.unwrap_or_default();
-                    intake.reject(fault, || format!("line {number}: {text}"));
-                }
-            }
-            Ok::<(), Failed>(())
-        })
+        self.gather_lines(DOOR, request, read)
     }
+
+    /// Decodes, stores and answers JSON lines.
+    pub fn serve_json_lines(
+        &self,
+        request: &Request<'_>,
+        sink: &dyn SampleSink,
+        durability: Durability,
+    ) -> Reply {
+        self.serve_lines(DOOR, request, read, (sink, durability))
+    }
+}
+
+fn read(
+    request: &Request<'_>,
+    intake: &mut Intake<'_>,
+    relieve: &mut Relieve<'_>,
+) -> Result<(), Failed> {
+    let limits = intake.limits;
+    each_line(request, limits, &mut |number, line| {
+        let read = match line {
+            Ok(line) => read_line(line, request.now_ms, intake)?,
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = read {
+            let text = line.unwrap_or_default();
+            intake.reject(fault, || format!("line {number}: {text}"));
+        }
+        relieve(intake);
+        Ok(())
+    })
 }
 
 /// One line. Unknown keys are refused: they would be data nobody stored.

@@ -13,10 +13,14 @@ pub mod translate;
 
 use model::{AppendError, Appended, Durability, SampleSink};
 
-use super::{Received, Receiver, Refusal, Reply, Request, encoding, lanes::Failed};
+use super::{Limits, Received, Receiver, Refusal, Reply, Request, encoding, lanes::Failed};
 
 /// Seconds after which a sender should repeat a batch that could not be stored.
 const RETRY_AFTER_S: u32 = 5;
+
+/// Bytes of a body unpacked: 20 MiB, what OpenTelemetry's Collector takes. It is held whole, since
+/// what a point belongs to may stand behind it.
+const BODY_BYTES_MAX: usize = 20 << 20;
 
 /// How a body is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +58,11 @@ impl Receiver {
     pub fn otlp(&self, request: &Request<'_>) -> Result<Received, Refusal> {
         let format = Format::from_content_type(request.content_type)?;
         self.decode("otlp", request, |buffer, intake| {
-            let body = encoding::unpack(request, self.limits(), buffer)?;
+            let limits = Limits {
+                decoded_bytes: self.limits().decoded_bytes.min(BODY_BYTES_MAX),
+                ..*self.limits()
+            };
+            let body = encoding::unpack(request, &limits, buffer)?;
             match format {
                 Format::Protobuf => protobuf::read(body, intake).map_err(Failed::from),
                 Format::Json => json::read(body, intake).map_err(Failed::from),

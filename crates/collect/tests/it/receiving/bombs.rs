@@ -2,10 +2,10 @@
 
 use std::{
     io::Write,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 
-use collect::receive::{Receiver, Request};
+use collect::receive::{Receiver, Reply, Request};
 use model::{AppendError, Appended, Batch, Durability, Point, SampleSink, SeriesTable};
 
 use super::{
@@ -269,4 +269,131 @@ fn long_bodies_made_to_explode_are_refused_in_the_memory_of_a_short_one() {
     let (status, stored, peak) = served(v1, &snappy(&many));
     assert_eq!((status, stored), (204, 2_000_000));
     assert!(peak < ALLOWED_BYTES, "{peak}");
+}
+
+/// A sink that counts and keeps nothing.
+#[derive(Debug, Default)]
+struct Counting {
+    batches: AtomicUsize,
+    samples: AtomicUsize,
+}
+
+impl SampleSink for Counting {
+    fn append(&self, batch: &Batch, _durability: Durability) -> Result<Appended, AppendError> {
+        self.batches.fetch_add(1, Relaxed);
+        self.samples.fetch_add(batch.samples.len(), Relaxed);
+        Ok(Appended {
+            stored: batch.samples.len() as u64,
+            ..Appended::default()
+        })
+    }
+}
+
+/// A body of lines whose values differ, so that it packs as real ones do; how many lines, and how
+/// many times its size it unpacks to.
+fn long_lines(line: impl Fn(u64) -> String) -> (Vec<u8>, usize, usize) {
+    let mut plain = String::new();
+    let mut lines = 0;
+    while plain.len() < 24 << 20 {
+        plain.push_str(&line(lines as u64));
+        lines += 1;
+    }
+    let packed = gzip(plain.as_bytes());
+    let ratio = plain.len() / packed.len();
+    (packed, lines, ratio)
+}
+
+#[test]
+fn a_long_body_of_lines_is_stored_in_pieces_and_held_nowhere() {
+    type Serve = fn(&Receiver, &Request<'_>, &dyn SampleSink, Durability) -> Reply;
+    let influx = |i: u64| {
+        format!(
+            "m,host=h{},text=the\\ same\\ in\\ each\\ line value={i} {i}\n",
+            i % 50
+        )
+    };
+    let json = |i: u64| {
+        let metric = format!(
+            "{{\"__name__\":\"m\",\"host\":\"{}\",\"text\":\"the same\"}}",
+            i % 50
+        );
+        format!("{{\"metric\":{metric},\"value\":{i},\"timestamp\":{i}}}\n")
+    };
+    let csv = |i: u64| match i {
+        0 => "metric,host,text,timestamp,value\n".to_owned(),
+        i => format!(
+            "m,h{},the same text in each of all the rows,{i},{i}\n",
+            i % 50
+        ),
+    };
+    let doors: [(&str, Serve, (Vec<u8>, usize, usize)); 3] = [
+        ("influx", Receiver::serve_influx, long_lines(influx)),
+        ("json lines", Receiver::serve_json_lines, long_lines(json)),
+        ("csv", Receiver::serve_csv, long_lines(csv)),
+    ];
+    for (door, serve, (body, lines, ratio)) in doors {
+        assert!((5..100).contains(&ratio), "{door}: {ratio}, as real bodies");
+        let request = Request {
+            content_encoding: Some("gzip"),
+            body: &body,
+            ..Request::default()
+        };
+        let (receiver, sink) = (Receiver::default(), Counting::default());
+        let (reply, peak) = peak_bytes(|| serve(&receiver, &request, &sink, Durability::Fast));
+        let said = String::from_utf8(reply.body).unwrap();
+        assert_eq!(reply.status, 204, "{door}: {said}");
+        let header = usize::from(door == "csv");
+        assert_eq!(sink.samples.load(Relaxed), lines - header, "{door}");
+        assert!(sink.batches.load(Relaxed) > 10, "{door}");
+        assert!(
+            peak < 4 << 20,
+            "{door}: {peak} bytes of {} unpacked",
+            24 << 20
+        );
+
+        // Broken off in the middle: what came before is stored, and counted.
+        let cut = Request {
+            body: &body[..body.len() / 2],
+            ..request
+        };
+        let sink = Counting::default();
+        let reply = serve(&receiver, &cut, &sink, Durability::Fast);
+        assert_eq!(reply.status, 400, "{door}");
+        let stored = sink.samples.load(Relaxed);
+        assert!(
+            stored > lines / 3 && stored < lines / 3 * 2,
+            "{door}: {stored}"
+        );
+        let said = String::from_utf8(reply.body).unwrap();
+        let wanted = format!("partial write, {stored} samples stored: the gzip body is broken");
+        assert!(said.contains(&wanted), "{said}");
+    }
+}
+
+#[test]
+fn one_line_that_never_ends_is_not_held() {
+    // At a ratio that real bodies reach: a random byte between runs.
+    let mut plain = Vec::new();
+    for i in 0..200_000_u32 {
+        plain.extend(
+            i.wrapping_mul(2_654_435_761)
+                .to_le_bytes()
+                .map(|b| b | 0x20),
+        );
+        plain.extend([b'x'; 120]);
+    }
+    plain.retain(|byte| *byte != b'\n');
+    let body = gzip(&plain);
+    let ratio = plain.len() / body.len();
+    assert!((10..100).contains(&ratio), "{ratio}");
+    let request = Request {
+        content_encoding: Some("gzip"),
+        body: &body,
+        ..Request::default()
+    };
+    let (receiver, sink) = (Receiver::default(), Counting::default());
+    let serve = || receiver.serve_influx(&request, &sink, Durability::Fast);
+    let (reply, peak) = peak_bytes(serve);
+    assert_eq!(reply.status, 400);
+    assert!(peak < 4 << 20, "{peak}");
 }

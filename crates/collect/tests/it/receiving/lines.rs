@@ -100,11 +100,11 @@ fn a_bad_line_is_refused_alone_and_the_reply_is_400() {
     ] {
         let body = format!("good f=1\n{line}\nalso f=2");
         let receiver = Receiver::default();
-        let received = receiver.influx(&ask("", &body));
-        let reasons = &received.as_ref().unwrap().rejected.reasons;
+        let received = receiver.influx(&ask("", &body)).unwrap();
+        let reasons = &received.rejected.reasons;
         assert_eq!(reasons.keys().collect::<Vec<_>>(), [&fault], "{line}");
         let sink = Sink::default();
-        let reply = receiver.store_lines(received, &sink, Durability::Fast);
+        let reply = receiver.serve_influx(&ask("", &body), &sink, Durability::Fast);
         assert_eq!(reply.status, 400, "{line}");
         let message: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
         assert_eq!(message["code"], "invalid");
@@ -130,13 +130,9 @@ fn a_request_without_faults_is_204_and_a_full_disk_503() {
             full,
             ..Sink::default()
         };
-        let received = receiver.influx(&ask("", "m f=1,note=\"text\""));
-        assert_eq!(
-            receiver
-                .store_lines(received, &sink, Durability::Fast)
-                .status,
-            status
-        );
+        let request = ask("", "m f=1,note=\"text\"");
+        let reply = receiver.serve_influx(&request, &sink, Durability::Fast);
+        assert_eq!(reply.status, status);
     }
 }
 
