@@ -216,6 +216,10 @@ fn each_piece(
 }
 
 impl Disk for Tiered {
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        self.near.free_bytes()
+    }
+
     fn create(&self, name: &str) -> io::Result<Arc<dyn WriteFile>> {
         self.near.create(name)
     }

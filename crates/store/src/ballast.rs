@@ -18,7 +18,8 @@ pub(crate) const NAME: &str = "BALLAST";
 /// Bytes written at a time.
 const BLOCK_BYTES: usize = 1 << 16;
 
-/// Takes the space, if the file of that size is not there already.
+/// Takes the space, if the file of that size is not there already. Where less is free nothing is
+/// written: others need what there is.
 pub(crate) fn take(disk: &dyn Disk, bytes: u64) -> io::Result<()> {
     let there = disk
         .list()?
@@ -26,6 +27,9 @@ pub(crate) fn take(disk: &dyn Disk, bytes: u64) -> io::Result<()> {
         .any(|(name, size)| name == NAME && *size == bytes);
     if there || bytes == 0 {
         return Ok(());
+    }
+    if disk.free_bytes()?.is_some_and(|free| free < bytes) {
+        return Err(io::ErrorKind::StorageFull.into());
     }
     let written = fill(disk, bytes);
     if written.is_err() {
@@ -78,11 +82,12 @@ impl Core {
             return false;
         }
         upkeep.next_probe = Some(now + self.config.probe_every);
-        let resumed = take(&*self.disk, self.config.ballast_bytes)
-            .and_then(|()| self.rotate_in_doubt(&mut upkeep));
+        let resumed = take(&*self.disk, self.config.ballast_bytes).and_then(|()| {
+            let rotated = self.rotate_in_doubt(&mut upkeep);
+            rotated.inspect_err(|_full| release(&*self.disk))
+        });
         if let Err(error) = resumed {
             tracing::debug!(%error, "still no space");
-            release(&*self.disk);
             return false;
         }
         tracing::info!("space is free again: ingest resumes");

@@ -35,6 +35,11 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Makes creations, renames and removals durable.
     fn sync_dir(&self) -> io::Result<()>;
 
+    /// Bytes that may still be written; `None` where nobody says.
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
+
     /// Makes a directory of these files, all of it or nothing, durable: `snapshots/NAME`.
     fn snapshot(&self, name: &str, files: &[Taken<'_>]) -> io::Result<()> {
         let (_, _) = (name, files);
@@ -212,6 +217,11 @@ fn sync_directory(dir: &Path) -> io::Result<()> {
 }
 
 impl Disk for RealDisk {
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        let said = rustix::fs::statvfs(&self.dir)?;
+        Ok(Some(said.f_bavail.saturating_mul(said.f_frsize)))
+    }
+
     fn create(&self, name: &str) -> io::Result<Arc<dyn WriteFile>> {
         let path = self.path(name);
         match fs::remove_file(&path) {

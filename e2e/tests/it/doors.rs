@@ -1,7 +1,11 @@
 //! Samples pushed to the server by others: they are stored, answered, and bad ones are refused in
 //! their protocol's way.
 
+use std::sync::Arc;
+
 use e2e::server::Server;
+use model::{Batch, Exemplar, Histogram, Labels, Sample, Span, Value};
+use remote::write::Protocol;
 
 const QUIET: &str = "[collect]\nhost = \"off\"\n";
 
@@ -65,6 +69,65 @@ async fn remote_write_is_stored_counted_and_answered() {
     let written = &reply.headers()["x-prometheus-remote-write-samples-written"];
     assert_eq!(written, "1");
     assert_eq!(server.number("pushed{job=\"a\"}").await, Some(5.0));
+}
+
+/// A counter's sample, a histogram's and two exemplars, as 2.0.
+fn remote_write_2(ms: i64) -> Vec<u8> {
+    let series = |name: &str| Labels::from_pairs([("__name__", name), ("job", "a")]);
+    let exemplar = |trace: &str, time_ms| Exemplar {
+        series: series("repeated_total"),
+        labels: Labels::from_pairs([("trace_id", trace)]),
+        value: 1.0,
+        time_ms,
+    };
+    let histogram = Histogram {
+        count: 2.0,
+        sum: 3.0,
+        positive_spans: vec![Span {
+            offset: 0,
+            length: 1,
+        }],
+        positive_buckets: vec![2.0],
+        ..Histogram::default()
+    };
+    let batch = Batch {
+        samples: vec![
+            Sample::float(series("repeated_total"), ms, 5.0),
+            Sample {
+                labels: series("repeated_seconds"),
+                time_ms: ms,
+                value: Value::Histogram(Arc::new(histogram)),
+            },
+        ],
+        exemplars: vec![exemplar("x", ms - 1), exemplar("y", ms)],
+        ..Batch::default()
+    };
+    remote::write::bodies(&batch, Protocol::V2, 100).remove(0)
+}
+
+#[tokio::test]
+async fn a_repeated_request_is_answered_as_before_and_stores_nothing_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), QUIET).await;
+    let body = remote_write_2(now_ms());
+    let kind = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
+    for _ in 0..3 {
+        let reply = write(&server, kind, body.clone()).await;
+        assert_eq!(reply.status(), 204);
+        let written = ["samples", "histograms", "exemplars"]
+            .map(|kind| &reply.headers()[format!("x-prometheus-remote-write-{kind}-written")]);
+        assert_eq!(written, ["1", "1", "2"]);
+        assert_eq!(reply.text().await.unwrap(), "", "the body is reserved");
+    }
+    let counted = server.number("count_over_time(repeated_total[1h])").await;
+    assert_eq!(counted, Some(1.0));
+    let counted = server.number("count_over_time(repeated_seconds[1h])").await;
+    assert_eq!(counted, Some(1.0));
+    let found = server
+        .http
+        .form("/api/v1/query_exemplars", &[("query", "repeated_total")])
+        .await;
+    assert_eq!(found.text.matches("trace_id").count(), 2, "{}", found.text);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //! against real engines.
 
 use std::{
+    collections::BTreeSet,
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
     path::Path,
@@ -189,6 +190,15 @@ async fn health_of_remote(server: &Server, wanted: &str) {
     .await;
 }
 
+/// Requests to the store elsewhere that were repeated.
+async fn retries(server: &Server) -> f64 {
+    let text = server.http.get("/metrics").await.text;
+    let line = text
+        .lines()
+        .find_map(|l| l.strip_prefix("alluse_remote_retries_total "));
+    line.expect("it is counted").trim().parse().unwrap()
+}
+
 async fn serves_on(url: &str, proxy: &Proxy) {
     let folder = tempfile::tempdir().unwrap();
     let service = Service::start().await;
@@ -231,6 +241,12 @@ async fn serves_on(url: &str, proxy: &Proxy) {
         .raw("/api/v1/import", "application/json", line)
         .await;
     assert_eq!(taken.status, 204, "{}", taken.text);
+    // The outage is over only after what is queued was tried in vain.
+    let before = retries(&server).await;
+    wait::until("the queue to be tried in vain", async || {
+        (retries(&server).await >= before + 3.0).then_some(())
+    })
+    .await;
 
     proxy.harm(Harm::None);
     let pushed = wait::until("what was pushed in the outage", async || {
@@ -242,6 +258,16 @@ async fn serves_on(url: &str, proxy: &Proxy) {
     });
     pushed.await;
     health_of_remote(&server, "healthy").await;
+    // Nor is a scrape missing: the service counted them.
+    let rows = server.query("ticks_total[1h]").await;
+    let points = rows
+        .iter()
+        .flat_map(|row| row["values"].as_array().unwrap());
+    let ticks: BTreeSet<i64> = points
+        .map(|point| point[1].as_str().unwrap().parse::<f64>().unwrap() as i64)
+        .collect();
+    let want: BTreeSet<i64> = (1..=*ticks.last().unwrap()).collect();
+    assert_eq!(ticks, want, "no scrape is missing");
     assert!(server.terminate().await.success());
 }
 

@@ -409,6 +409,14 @@ fn a_full_disk_is_a_clear_state_in_which_reads_go_on_and_probes_are_rare() {
         refuse();
     }
     assert_eq!(disk.operations(), before, "no probe within a second");
+    // Others have taken what was given back: a probe is a look at what is free, and no more.
+    disk.set(Faults {
+        capacity: disk.used() + 10,
+        ..Faults::default()
+    });
+    clock.advance_ms(1001);
+    refuse();
+    assert_eq!(disk.operations(), before, "nothing is written to find out");
     disk.set(Faults::default());
     clock.advance_ms(1001);
     assert_eq!(store.append(&more, Durability::Fast).unwrap().stored, 1);

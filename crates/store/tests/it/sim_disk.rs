@@ -294,6 +294,12 @@ impl State {
 }
 
 impl Disk for SimDisk {
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        let state = self.0.lock().unwrap();
+        let capacity = Some(state.faults.capacity).filter(|bytes| *bytes > 0);
+        Ok(capacity.map(|bytes| bytes.saturating_sub(state.used())))
+    }
+
     fn create(&self, name: &str) -> io::Result<Arc<dyn WriteFile>> {
         let mut state = self.0.lock().unwrap();
         state.step()?;
