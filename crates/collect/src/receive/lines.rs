@@ -26,12 +26,15 @@ pub(super) type Relieve<'r> = dyn FnMut(&mut Intake<'_>) + 'r;
 /// How a protocol reads a request of lines.
 pub(super) type Read = fn(&Request<'_>, &mut Intake<'_>, &mut Relieve<'_>) -> Result<(), Failed>;
 
+/// Told of each line, or of its fault, with its number.
+type EachLine<'e> = dyn FnMut(usize, Result<&str, Fault>) -> Result<(), Failed> + 'e;
+
 /// Calls `each` with the lines that are not blank, without their ends, numbered from 1. A line that
 /// is too long or is not UTF-8 comes as the fault it has. Of the body no more than a line is held.
 pub(super) fn each_line(
     request: &Request<'_>,
     limits: &Limits,
-    each: &mut dyn FnMut(usize, Result<&str, Fault>) -> Result<(), Failed>,
+    each: &mut EachLine<'_>,
 ) -> Result<(), Failed> {
     let mut lines = Lines {
         limit: limits.line_bytes,
@@ -50,7 +53,7 @@ struct Lines<'e> {
     /// The beginning of a line whose end has not come; more than a line may have when it is too
     /// long.
     begun: Vec<u8>,
-    each: &'e mut dyn FnMut(usize, Result<&str, Fault>) -> Result<(), Failed>,
+    each: &'e mut EachLine<'e>,
 }
 
 impl Lines<'_> {

@@ -49,7 +49,7 @@ impl<F: Fn(usize) + Send + Sync> SeriesReader for Pieces<F> {
     ) -> Result<Vec<SeriesIter<'a>>, ReadError> {
         let all: Vec<_> = self.select(selection)?.collect::<Result<_, _>>()?;
         let piece = |(number, piece): (usize, &[model::Series])| {
-            let mut series = piece.to_vec().into_iter().map(Ok);
+            let mut series = Vec::from(piece).into_iter().map(Ok);
             let mut is_begun = false;
             let next = move || {
                 if !std::mem::replace(&mut is_begun, true) {

@@ -184,9 +184,11 @@ fn metadata_and_exemplars_travel_with_their_series() {
     }
 }
 
-/// What is in a 2.0 message: its symbols, and of each series its references, times of floats, and
-/// times of histograms.
-type OnTheWire = (Vec<String>, Vec<(Vec<u64>, Vec<i64>, Vec<i64>)>);
+/// What is in a 2.0 message: its symbols, and its series.
+type OnTheWire = (Vec<String>, Vec<OneSeries>);
+
+/// References, times of floats, times of histograms.
+type OneSeries = (Vec<u64>, Vec<i64>, Vec<i64>);
 
 fn on_the_wire(plain: &[u8]) -> Result<OnTheWire, Malformed> {
     let (mut symbols, mut series) = (Vec::new(), Vec::new());
@@ -195,13 +197,13 @@ fn on_the_wire(plain: &[u8]) -> Result<OnTheWire, Malformed> {
         match number {
             4 => symbols.push(value.text()?.to_owned()),
             5 => series.push(one_series(value.message()?)?),
-            other => panic!("field {other} is not of 2.0"),
+            _ => return Err(Malformed("a field that is not of 2.0")),
         }
     }
     Ok((symbols, series))
 }
 
-fn one_series(mut fields: Fields<'_>) -> Result<(Vec<u64>, Vec<i64>, Vec<i64>), Malformed> {
+fn one_series(mut fields: Fields<'_>) -> Result<OneSeries, Malformed> {
     let (mut references, mut floats, mut histograms) = (Vec::new(), Vec::new(), Vec::new());
     while let Some((number, value)) = fields.next()? {
         match number {

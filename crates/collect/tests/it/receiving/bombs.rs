@@ -289,9 +289,11 @@ impl SampleSink for Counting {
     }
 }
 
-/// A body of lines whose values differ, so that it packs as real ones do; how many lines, and how
-/// many times its size it unpacks to.
-fn long_lines(line: impl Fn(u64) -> String) -> (Vec<u8>, usize, usize) {
+/// A body of lines, how many lines, and how many times its size it unpacks to.
+type LongLines = (Vec<u8>, usize, usize);
+
+/// A body of lines whose values differ, so that it packs as real ones do.
+fn long_lines(line: impl Fn(u64) -> String) -> LongLines {
     let mut plain = String::new();
     let mut lines = 0;
     while plain.len() < 24 << 20 {
@@ -326,7 +328,7 @@ fn a_long_body_of_lines_is_stored_in_pieces_and_held_nowhere() {
             i % 50
         ),
     };
-    let doors: [(&str, Serve, (Vec<u8>, usize, usize)); 3] = [
+    let doors: [(&str, Serve, LongLines); 3] = [
         ("influx", Receiver::serve_influx, long_lines(influx)),
         ("json lines", Receiver::serve_json_lines, long_lines(json)),
         ("csv", Receiver::serve_csv, long_lines(csv)),
