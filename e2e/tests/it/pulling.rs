@@ -240,4 +240,6 @@ applies_to = ["job:app"]
     server
         .answered(r#"alluse_trigger_turns_total{trigger="hot",to="left"} == 1"#)
         .await;
+    // By its own way, so that the probe that hangs ends with it.
+    assert!(server.terminate().await.success());
 }
