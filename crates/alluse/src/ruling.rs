@@ -281,11 +281,12 @@ impl Ruling {
                 }));
             }
             let wait_ms = u64::try_from(next_ms - self.parts.clock.wall_ms()).unwrap_or(0);
+            // A reload or a free place makes a group due; at the latest the next one's time does.
+            let until_due = Duration::from_millis(wait_ms);
+            let sooner = tokio::time::timeout(until_due, self.changed.notified());
             tokio::select! {
                 () = &mut stop => return,
-                // The next group is due, or a reload or a free place makes one due sooner.
-                () = tokio::time::sleep(Duration::from_millis(wait_ms)) => {}
-                () = self.changed.notified() => {}
+                _changed_or_due = sooner => {}
             }
         }
     }

@@ -58,6 +58,14 @@ enum When {
 }
 
 impl When {
+    const fn range(start_ms: i64, end_ms: i64, step_ms: i64) -> Self {
+        Self::Range {
+            start_ms,
+            end_ms,
+            step_ms,
+        }
+    }
+
     fn times(self) -> QueryTimes {
         match self {
             Self::Instant { time_ms } => QueryTimes {
@@ -166,12 +174,7 @@ impl Engine {
         end_ms: i64,
         step_ms: i64,
     ) -> Result<Answer, QueryError> {
-        let when = When::Range {
-            start_ms,
-            end_ms,
-            step_ms,
-        };
-        self.run_alone(reader, query, when)
+        self.run_alone(reader, query, When::range(start_ms, end_ms, step_ms))
     }
 
     fn run_alone(
@@ -208,16 +211,8 @@ impl Engine {
         step_ms: i64,
         watch: Watch<'_>,
     ) -> Result<Answer, QueryError> {
-        self.run(
-            reader,
-            query,
-            When::Range {
-                start_ms,
-                end_ms,
-                step_ms,
-            },
-            watch,
-        )
+        let when = When::range(start_ms, end_ms, step_ms);
+        self.run(reader, query, when, watch)
     }
 
     /// What [`Engine::instant`] would do, and read.
@@ -239,12 +234,7 @@ impl Engine {
         end_ms: i64,
         step_ms: i64,
     ) -> Result<Plan, QueryError> {
-        let when = When::Range {
-            start_ms,
-            end_ms,
-            step_ms,
-        };
-        self.explain(reader, query, when)
+        self.explain(reader, query, When::range(start_ms, end_ms, step_ms))
     }
 
     fn explain(

@@ -430,6 +430,17 @@ fn alertmanager(folder: &Path) -> Option<(tokio::process::Child, String)> {
     Some((child, format!("http://{listen}")))
 }
 
+/// The first alert an Alertmanager has, once it was told of one.
+async fn first_alert(there: &e2e::http::Client) -> Value {
+    wait::until("the Alertmanager to be told", async || {
+        let reply = there.try_get("/api/v2/alerts").await?;
+        (reply.status == 200)
+            .then(|| reply.json()[0].clone())
+            .filter(Value::is_object)
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_real_alertmanager_is_told_what_our_rules_raise() {
     let folder = tempfile::tempdir().unwrap();
@@ -448,13 +459,7 @@ async fn a_real_alertmanager_is_told_what_our_rules_raise() {
     );
     let server = Server::start(folder.path(), &config).await;
     let there = e2e::http::Client::new(&peer);
-    let alert = wait::until("the Alertmanager to be told", async || {
-        let reply = there.try_get("/api/v2/alerts").await?;
-        (reply.status == 200)
-            .then(|| reply.json()[0].clone())
-            .filter(|a| a.is_object())
-    })
-    .await;
+    let alert = first_alert(&there).await;
     assert_eq!(
         alert["labels"],
         json!({"alertname": "Always", "severity": "page", "site": "x"})
@@ -532,14 +537,7 @@ async fn a_prometheus_yml_alone_tells_its_alertmanagers() {
         "peers.json",
         &format!("[{{\"targets\": [\"{host}\", \"gone:1\"]}}]"),
     );
-    let there = e2e::http::Client::new(&peer);
-    let alert = wait::until("the Alertmanager to be told", async || {
-        let reply = there.try_get("/api/v2/alerts").await?;
-        (reply.status == 200)
-            .then(|| reply.json()[0].clone())
-            .filter(|a| a.is_object())
-    })
-    .await;
+    let alert = first_alert(&e2e::http::Client::new(&peer)).await;
     assert_eq!(
         alert["labels"],
         json!({"alertname": "Always", "severity": "page", "site": "x", "via": "file"})

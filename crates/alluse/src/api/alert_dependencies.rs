@@ -9,7 +9,13 @@ use notify::learn::{Floors, Onset, Proposed, propose};
 use rules::{ALERT_NAME, ALERT_STATE, ALERTS, template::rfc3339};
 use serde_json::{Value, json};
 
-use super::{App, alert_history::newest, params::Params, problem::ApiError, prometheus::success};
+use super::{
+    App,
+    alert_history::{look_up, newest, span},
+    params::Params,
+    problem::ApiError,
+    prometheus::success,
+};
 
 /// How far back a request looks that does not say, ms: a month.
 const DEFAULT_SPAN_MS: i64 = 30 * 86_400_000;
@@ -19,13 +25,7 @@ pub(super) async fn dependencies(
     params: Params,
 ) -> Result<Response, ApiError> {
     let now_ms = app.clock.wall_ms();
-    let to_ms = params.time_ms("to")?.unwrap_or(now_ms);
-    let from_ms = params.time_ms("from")?.unwrap_or(to_ms - DEFAULT_SPAN_MS);
-    if to_ms < from_ms {
-        return Err(ApiError::bad(
-            "invalid parameter \"to\": it must not be before from",
-        ));
-    }
+    let (from_ms, to_ms) = span(&params, now_ms, DEFAULT_SPAN_MS)?;
     let selection = Selection {
         matchers: vec![
             Matcher::equal(METRIC_NAME, ALERTS),
@@ -34,15 +34,7 @@ pub(super) async fn dependencies(
         from_ms,
         to_ms,
     };
-    let place = app.queries.try_place();
-    let place = place.ok_or_else(|| ApiError::unavailable("too many queries are running"))?;
-    let task = tokio::task::spawn_blocking(move || {
-        let told = learnt(&app, &selection, now_ms);
-        drop(place);
-        told
-    });
-    let told = task.await;
-    let told = told.map_err(|e| ApiError::internal(format!("the look-up failed: {e}")))??;
+    let told = look_up(app, move |app| learnt(app, &selection, now_ms)).await?;
     Ok(success(told))
 }
 

@@ -34,13 +34,7 @@ pub(super) async fn history(
     params: Params,
 ) -> Result<Response, ApiError> {
     let now_ms = app.clock.wall_ms();
-    let to_ms = params.time_ms("to")?.unwrap_or(now_ms);
-    let from_ms = params.time_ms("from")?.unwrap_or(to_ms - DEFAULT_SPAN_MS);
-    if to_ms < from_ms {
-        return Err(ApiError::bad(
-            "invalid parameter \"to\": it must not be before from",
-        ));
-    }
+    let (from_ms, to_ms) = span(&params, now_ms, DEFAULT_SPAN_MS)?;
     let mut matchers = vec![Matcher::equal(METRIC_NAME, ALERTS)];
     match params.get("alertname").filter(|name| !name.is_empty()) {
         Some(name) => matchers.push(Matcher::equal(ALERT_NAME, name)),
@@ -51,10 +45,38 @@ pub(super) async fn history(
         from_ms,
         to_ms,
     };
-    let task = tokio::task::spawn_blocking(move || read(app.reader.as_ref(), &selection, now_ms));
+    let shown = look_up(app, move |app| {
+        read(app.reader.as_ref(), &selection, now_ms)
+    });
+    Ok(success(json!({ "alerts": shown.await? })))
+}
+
+/// The first and the last time a request asks for with `from` and `to`, ms.
+pub(super) fn span(params: &Params, now_ms: i64, default_ms: i64) -> Result<(i64, i64), ApiError> {
+    let to_ms = params.time_ms("to")?.unwrap_or(now_ms);
+    let from_ms = params.time_ms("from")?.unwrap_or(to_ms - default_ms);
+    if to_ms < from_ms {
+        return Err(ApiError::bad(
+            "invalid parameter \"to\": it must not be before from",
+        ));
+    }
+    Ok((from_ms, to_ms))
+}
+
+/// Reads on a thread where that may take its time, in one of the places that queries have.
+pub(super) async fn look_up<T: Send + 'static>(
+    app: Arc<App>,
+    read: impl FnOnce(&App) -> Result<T, model::ReadError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let place = app.queries.try_place();
+    let place = place.ok_or_else(|| ApiError::unavailable("too many queries are running"))?;
+    let task = tokio::task::spawn_blocking(move || {
+        let read = read(&app);
+        drop(place);
+        read
+    });
     let read = task.await;
-    let shown = read.map_err(|e| ApiError::internal(format!("the look-up failed: {e}")))??;
-    Ok(success(json!({ "alerts": shown })))
+    Ok(read.map_err(|e| ApiError::internal(format!("the look-up failed: {e}")))??)
 }
 
 fn read(
