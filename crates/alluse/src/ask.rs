@@ -7,10 +7,15 @@ use crate::{Failure, asking, cli::QueryArgs};
 /// Asks and prints.
 pub(crate) fn run(args: &QueryArgs) -> Result<(), Failure> {
     let reply = ask(args)?;
-    let text = match (args.json, args.explain) {
-        (true, _) => reply.to_string(),
-        (false, true) => plan(&reply["data"]),
-        (false, false) => table(&reply),
+    let data = &reply["data"];
+    let text = if args.json {
+        reply.to_string()
+    } else if args.explain {
+        plan(data)
+    } else if args.analyze {
+        analysis(data)
+    } else {
+        table(&reply)
     };
     asking::print(&text)
 }
@@ -25,7 +30,10 @@ fn ask(args: &QueryArgs) -> Result<Value, Failure> {
     ] {
         form.extend(value.as_deref().map(|v| (key, v)));
     }
-    let path = match (args.explain, args.start.is_some()) {
+    if args.analyze {
+        form.push(("analyze", "true"));
+    }
+    let path = match (args.explain || args.analyze, args.start.is_some()) {
         (true, _) => "explain_query",
         (false, true) => "query_range",
         (false, false) => "query",
@@ -59,6 +67,64 @@ fn operator(node: &Value, depth: usize, lines: &mut Vec<String>) {
     for operand in each(&node["operands"]) {
         operator(operand, depth + 1, lines);
     }
+}
+
+/// What a query took: first the whole, then an operator a line, its operands below it.
+fn analysis(data: &Value) -> String {
+    let (stats, answer) = (&data["stats"], &data["answer"]);
+    let timings = &stats["timings"];
+    let phase = |key: &str| milliseconds(&timings[key]);
+    let mut lines = vec![
+        format!(
+            "{} step(s) in {}: queued {}, prepared {}, evaluated {}, sorted {}",
+            data["steps"],
+            phase("execTotalTime"),
+            phase("execQueueTime"),
+            phase("queryPreparationTime"),
+            phase("innerEvalTime"),
+            phase("resultSortTime"),
+        ),
+        format!(
+            "{} series and {} points answered; {} samples read, {} looked at, {} held at most",
+            answer["series"],
+            answer["points"],
+            stats["samples"]["samplesRead"],
+            stats["samples"]["totalQueryableSamples"],
+            stats["samples"]["peakSamples"],
+        ),
+    ];
+    measured(&data["plan"], 0, &mut lines);
+    let notes = ["warnings", "infos"]
+        .into_iter()
+        .flat_map(|key| each(&answer[key]).map(text));
+    lines
+        .into_iter()
+        .chain(notes)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn measured(node: &Value, depth: usize, lines: &mut Vec<String>) {
+    let (name, part, took) = (text(&node["operator"]), text(&node["text"]), &node["took"]);
+    let took = if took.is_null() {
+        "part of the above".to_owned()
+    } else {
+        let (time, own) = (milliseconds(&took["time"]), milliseconds(&took["ownTime"]));
+        let handed = format!("{} series, {} points", took["series"], took["points"]);
+        let (series, samples) = (&took["seriesRead"], &took["samplesRead"]);
+        format!("{time} (own {own}), {handed}; read {series} series, {samples} samples")
+    };
+    lines.push(format!("{:1$}{name}\t{part}\t{took}", "", 2 * depth));
+    for operand in each(&node["operands"]) {
+        measured(operand, depth + 1, lines);
+    }
+}
+
+/// Seconds as milliseconds.
+fn milliseconds(seconds: &Value) -> String {
+    seconds
+        .as_f64()
+        .map_or_else(|| "?".to_owned(), |s| format!("{:.3} ms", s * 1e3))
 }
 
 /// The result as lines of series and value.
@@ -121,6 +187,26 @@ mod tests {
         let lines = "2 step(s); reads 10 series, about 2190 samples, holds about 3664 bytes\n\
                      rate()\trate(m[5m])\n  range\tm[5m]\t10 series, about 2190 samples";
         assert_eq!(plan(&data), lines);
+    }
+
+    #[test]
+    fn an_analysis_is_the_whole_and_an_operator_a_line() {
+        let range = json!({"operator": "range", "text": "m[5m]", "operands": []});
+        let took = json!({"time": 0.0125, "ownTime": 0.01, "series": 3, "points": 6,
+            "seriesRead": 3, "samplesRead": 60});
+        let timings = json!({"execTotalTime": 0.02, "execQueueTime": 0, "queryPreparationTime": 0,
+            "innerEvalTime": 0.0125, "resultSortTime": 0.001});
+        let samples = json!({"samplesRead": 60, "totalQueryableSamples": 50, "peakSamples": 20});
+        let data = json!({"steps": 2, "stats": {"timings": timings, "samples": samples},
+            "answer": {"series": 3, "points": 6, "warnings": [], "infos": ["a note (1:1)"]},
+            "plan": {"operator": "rate()", "text": "rate(m[5m])", "took": took,
+                "operands": [range]}});
+        let lines = "2 step(s) in 20.000 ms: queued 0.000 ms, prepared 0.000 ms, evaluated \
+                     12.500 ms, sorted 1.000 ms\n3 series and 6 points answered; 60 samples read, \
+                     50 looked at, 20 held at most\nrate()\trate(m[5m])\t12.500 ms (own 10.000 \
+                     ms), 3 series, 6 points; read 3 series, 60 samples\n  range\tm[5m]\tpart of \
+                     the above\na note (1:1)";
+        assert_eq!(analysis(&data), lines);
     }
 
     #[test]

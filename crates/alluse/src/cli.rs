@@ -250,6 +250,10 @@ pub(crate) struct QueryArgs {
     /// read. Series are counted, samples estimated.
     #[arg(long)]
     pub(crate) explain: bool,
+    /// Run it, and show its operators with what each one took: time with all below it and its own,
+    /// series and points handed on, series and samples read. The answer itself is not shown.
+    #[arg(long, conflicts_with = "explain")]
+    pub(crate) analyze: bool,
     /// Print the server's JSON.
     #[arg(long)]
     pub(crate) json: bool,

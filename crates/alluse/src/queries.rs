@@ -38,6 +38,8 @@ pub(crate) struct Asked {
     pub(crate) client: String,
     /// Whether samples are counted by step.
     pub(crate) by_step: bool,
+    /// Whether each operator is measured.
+    pub(crate) by_operator: bool,
 }
 
 /// Where a query stands.
@@ -251,6 +253,11 @@ impl Queries {
         let account = account.timed_by(Arc::clone(&self.clock));
         let account = if asked.by_step {
             account.by_step()
+        } else {
+            account
+        };
+        let account = if asked.by_operator {
+            account.by_operator()
         } else {
             account
         };
@@ -483,6 +490,7 @@ mod tests {
             times: (0, 0, 0),
             client: "test".to_owned(),
             by_step: false,
+            by_operator: false,
         }
     }
 

@@ -12,6 +12,7 @@ use std::{
 use model::Clock;
 
 use crate::error::QueryError;
+use crate::meter::Meter;
 
 /// Memory that running queries share.
 #[derive(Debug)]
@@ -68,6 +69,8 @@ pub struct Account {
     /// Samples looked at, by step of the query; only if somebody wants to know.
     steps: OnceLock<Steps>,
     wants_steps: bool,
+    /// Measures each operator; only if somebody wants to know.
+    meter: Option<Meter>,
     series: AtomicU64,
     samples_read: AtomicU64,
     samples_seen: AtomicU64,
@@ -115,6 +118,28 @@ impl Account {
             wants_steps: true,
             ..self
         }
+    }
+
+    /// Measures each operator, too ([`crate::Engine::analyze_instant`]).
+    #[must_use]
+    pub fn by_operator(self) -> Self {
+        Self {
+            meter: Some(Meter::default()),
+            ..self
+        }
+    }
+
+    /// What measures the operators, if somebody wants to know.
+    pub(crate) fn meter(&self) -> Option<&Meter> {
+        self.meter.as_ref()
+    }
+
+    /// Time on the clock; zero without one.
+    pub(crate) fn now(&self) -> Duration {
+        self.clock
+            .as_ref()
+            .map(|clock| clock.monotonic())
+            .unwrap_or_default()
     }
 
     /// How long a phase took; zero without a clock.

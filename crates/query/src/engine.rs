@@ -222,7 +222,7 @@ impl Engine {
         query: &str,
         time_ms: i64,
     ) -> Result<Plan, QueryError> {
-        self.explain(reader, query, When::Instant { time_ms })
+        self.explain_alone(reader, query, When::Instant { time_ms })
     }
 
     /// What [`Engine::range`] would do, and read.
@@ -234,7 +234,55 @@ impl Engine {
         end_ms: i64,
         step_ms: i64,
     ) -> Result<Plan, QueryError> {
-        self.explain(reader, query, When::range(start_ms, end_ms, step_ms))
+        self.explain_alone(reader, query, When::range(start_ms, end_ms, step_ms))
+    }
+
+    fn explain_alone(
+        &self,
+        reader: &dyn SeriesReader,
+        query: &str,
+        when: When,
+    ) -> Result<Plan, QueryError> {
+        let watch = Watch {
+            stop: &|| None,
+            account: &Account::default(),
+        };
+        self.explain(reader, query, when, watch)
+    }
+
+    /// The answer as [`Engine::instant_watched`] gives it, and its plan with what each operator
+    /// took. The account has to measure operators ([`Account::by_operator`]).
+    pub fn analyze_instant(
+        &self,
+        reader: &dyn SeriesReader,
+        query: &str,
+        time_ms: i64,
+        watch: Watch<'_>,
+    ) -> Result<(Plan, Answer), QueryError> {
+        self.analyze(reader, query, When::Instant { time_ms }, watch)
+    }
+
+    /// As [`Engine::analyze_instant`], at each step of `(start_ms, end_ms, step_ms)`.
+    pub fn analyze_range(
+        &self,
+        reader: &dyn SeriesReader,
+        query: &str,
+        (start_ms, end_ms, step_ms): (i64, i64, i64),
+        watch: Watch<'_>,
+    ) -> Result<(Plan, Answer), QueryError> {
+        let when = When::range(start_ms, end_ms, step_ms);
+        self.analyze(reader, query, when, watch)
+    }
+
+    fn analyze(
+        &self,
+        reader: &dyn SeriesReader,
+        query: &str,
+        when: When,
+        watch: Watch<'_>,
+    ) -> Result<(Plan, Answer), QueryError> {
+        let answer = self.run(reader, query, when, watch)?;
+        Ok((self.explain(reader, query, when, watch)?, answer))
     }
 
     fn explain(
@@ -242,14 +290,10 @@ impl Engine {
         reader: &dyn SeriesReader,
         query: &str,
         when: When,
+        watch: Watch<'_>,
     ) -> Result<Plan, QueryError> {
         let grid = when.grid(self.options.limits.steps)?;
         let expr = self.parse(query)?;
-        let account = Account::default();
-        let watch = Watch {
-            stop: &|| None,
-            account: &account,
-        };
         let span = Span {
             from_ms: grid.start,
             to_ms: grid.end(),

@@ -51,6 +51,7 @@ use crate::ast::{Binary, BinaryOp, Expr, ValueType};
 use crate::engine::StopSignal;
 use crate::error::QueryError;
 use crate::limits::Options;
+use crate::meter::Turn;
 use crate::position::Position;
 use crate::workers::Workers;
 
@@ -206,8 +207,23 @@ impl<'a> Evaluator<'a> {
     /// The rows of a vector, one at a time.
     pub(crate) fn stream(&self, expr: &Expr, grid: Grid, sink: &mut Sink<'_>) -> Result<()> {
         let expr = expr.unwrapped();
+        match self.turn(expr.position()) {
+            None => self.stream_of(expr, grid, sink),
+            Some(turn) => self.stream_of(expr, grid, &mut |row| {
+                turn.hand_on(row.present(), || sink(row))
+            }),
+        }
+    }
+
+    /// Begins to measure an operator, if somebody wants to know.
+    pub(crate) fn turn(&self, position: Position) -> Option<Turn<'_>> {
+        let account = self.budget.account;
+        account.meter().map(|meter| meter.begin(account, position))
+    }
+
+    fn stream_of(&self, expr: &Expr, grid: Grid, sink: &mut Sink<'_>) -> Result<()> {
         if grid.count > 1 && expr.step_invariant() {
-            return self.stream(expr, grid.first(), &mut |row| {
+            return self.stream_of(expr, grid.first(), &mut |row| {
                 sink(row.repeated(grid.count))
             });
         }
@@ -255,10 +271,19 @@ impl<'a> Evaluator<'a> {
     fn chain(&self, expr: &Expr, grid: Grid) -> Result<Value<'_>> {
         let (leftmost, chain) = expr.spine();
         let mut left = self.value(leftmost, grid)?;
-        for b in chain {
+        let outermost = chain.len() - 1;
+        for (i, b) in chain.into_iter().enumerate() {
             self.check_stop()?;
             let right = self.value(&b.right, grid)?;
+            // The outermost one is measured by who asked for the chain.
+            let turn = (i < outermost).then(|| self.turn(b.position)).flatten();
             left = self.operate(b, left, right, grid)?;
+            if let Some(turn) = turn {
+                match &left {
+                    Value::Scalar(column) => turn.hands(column.len()),
+                    Value::Vector(rows) => rows.iter().for_each(|row| turn.hands(row.present())),
+                }
+            }
         }
         Ok(left)
     }
@@ -266,8 +291,17 @@ impl<'a> Evaluator<'a> {
     /// A number a step.
     pub(crate) fn scalar(&self, expr: &Expr, grid: Grid) -> Result<Vec<f64>> {
         let expr = expr.unwrapped();
+        let turn = self.turn(expr.position());
+        let column = self.scalar_of(expr, grid)?;
+        if let Some(turn) = turn {
+            turn.hands(column.len());
+        }
+        Ok(column)
+    }
+
+    fn scalar_of(&self, expr: &Expr, grid: Grid) -> Result<Vec<f64>> {
         if grid.count > 1 && expr.step_invariant() {
-            let once = self.scalar(expr, grid.first())?;
+            let once = self.scalar_of(expr, grid.first())?;
             return Ok(vec![once[0]; grid.count]);
         }
         match expr {

@@ -1,14 +1,18 @@
 //! What a query would cost, told without running it: its operators, and what each selector reads.
+//! Of a query that was run and measured, the same with what each operator took.
 //!
 //! Series are counted by the index. Samples are estimated: a few of the series, spread evenly
 //! over all of them, are read, and the others taken to be like those. That costs a few short
 //! reads, whatever the query itself would cost.
+
+use std::time::Duration;
 
 use model::{LabelQuery, Labels, Matcher, Selection, SeriesReader};
 
 use crate::ast::{Expr, MatrixSelector, Subquery, VectorSelector};
 use crate::error::QueryError;
 use crate::eval::Evaluator;
+use crate::meter::Took;
 
 /// Series of one selector that are read for the estimate.
 const PROBED: usize = 8;
@@ -37,6 +41,9 @@ pub struct Operator {
     pub text: String,
     /// What it reads, if it is a selector.
     pub reads: Option<Reads>,
+    /// What it took, if the query was run and measured and this was evaluated on its own: the
+    /// selector of `rate(x[5m])` is read and forgotten series by series as part of `rate()`.
+    pub took: Option<Took>,
     /// Its operands.
     pub inner: Vec<Self>,
 }
@@ -67,6 +74,27 @@ impl Plan {
 }
 
 impl Operator {
+    /// What it took with all below it: time; reads include what is below anyway.
+    #[must_use]
+    pub fn took_in_all(&self) -> Duration {
+        let own = self.took.map(|took| took.own).unwrap_or_default();
+        own + self.inner.iter().map(Self::took_in_all).sum::<Duration>()
+    }
+
+    /// Takes over what operands read that were evaluated one after the other in its stead.
+    fn count_operands(&mut self) {
+        let Some(took) = &mut self.took else { return };
+        let below = |of: fn(&Took) -> u64| {
+            self.inner
+                .iter()
+                .filter_map(|o| o.took.as_ref())
+                .map(of)
+                .sum()
+        };
+        took.series_read = took.series_read.max(below(|t| t.series_read));
+        took.samples_read = took.samples_read.max(below(|t| t.samples_read));
+    }
+
     fn collect(&self, all: &mut Vec<Reads>) {
         all.extend(self.reads);
         for operand in &self.inner {
@@ -116,12 +144,16 @@ impl Evaluator<'_> {
                 ("constant".to_owned(), None, vec![])
             }
         };
-        Ok(Operator {
+        let meter = self.budget.account.meter();
+        let mut operator = Operator {
             name,
             text: self.shown(expr),
             reads,
+            took: meter.and_then(|meter| meter.took(expr.position())),
             inner,
-        })
+        };
+        operator.count_operands();
+        Ok(operator)
     }
 
     fn shown(&self, expr: &Expr) -> String {
@@ -246,7 +278,8 @@ mod tests {
     use model::{Sample, SampleSink};
     use testkit::MemoryStore;
 
-    use crate::{Engine, Options};
+    use super::{Operator, Plan};
+    use crate::{Account, Answer, Engine, Options, Watch};
 
     /// Ten series with a sample every 15 s for an hour.
     fn store() -> MemoryStore {
@@ -295,6 +328,58 @@ mod tests {
             engine.explain_instant(&store(), "max_over_time(m[10m:1m] offset 5m)", 3_600_000);
         let reads = plan.unwrap().reads();
         assert_eq!((reads[0].from_ms, reads[0].to_ms), (2_400_001, 3_300_000));
+    }
+
+    /// Name, series and points handed on, series and samples read; a line an operator.
+    fn told(operator: &Operator, depth: usize, lines: &mut Vec<String>) {
+        let took = operator.took.map(|t| {
+            let handed = format!("{} series, {} points", t.series, t.points);
+            format!("{handed}; read {}, {}", t.series_read, t.samples_read)
+        });
+        let took = took.unwrap_or_else(|| "-".to_owned());
+        lines.push(format!("{:1$}{2}: {took}", "", 2 * depth, operator.name));
+        for operand in &operator.inner {
+            told(operand, depth + 1, lines);
+        }
+    }
+
+    fn analyzed(query: &str, engine: &Engine) -> (Plan, Answer, Vec<String>) {
+        let clock = std::sync::Arc::new(testkit::VirtualClock::at(0));
+        let account = Account::default().timed_by(clock).by_operator();
+        let watch = Watch {
+            stop: &|| None,
+            account: &account,
+        };
+        let times = (600_000, 3_585_000, 15_000);
+        let (plan, answer) = engine.analyze_range(&store(), query, times, watch).unwrap();
+        let mut lines = Vec::new();
+        told(&plan.root, 0, &mut lines);
+        (plan, answer, lines)
+    }
+
+    #[test]
+    fn an_analysis_tells_what_each_operator_handed_on_and_read() {
+        let engine = Engine::new(Options::default());
+        let query = "sum(rate(m[5m])) + count(m) + 2 * max(max_over_time(m[2m:1m]))";
+        let (_, answer, lines) = analyzed(query, &engine);
+        let plain = engine.range(&store(), query, 600_000, 3_585_000, 15_000);
+        assert_eq!(answer, plain.unwrap());
+        let expected = [
+            "+: 1 series, 200 points; read 30, 6580",
+            "  +: 1 series, 200 points; read 20, 4380",
+            "    sum: 1 series, 200 points; read 10, 2190",
+            "      rate(): 10 series, 2000 points; read 10, 2190",
+            "        range: -",
+            "    count: 1 series, 200 points; read 10, 2190",
+            "      selector: 10 series, 2000 points; read 10, 2190",
+            "  *: 1 series, 200 points; read 10, 2200",
+            "    constant: 1 series, 200 points; read 0, 0",
+            "    max: 1 series, 200 points; read 10, 2200",
+            "      max_over_time(): 10 series, 2000 points; read 10, 2200",
+            "        subquery: 10 series, 510 points; read 10, 2200",
+            "          selector: 10 series, 510 points; read 10, 2200",
+        ];
+        assert_eq!(lines, expected);
     }
 
     #[test]

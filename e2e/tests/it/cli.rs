@@ -193,6 +193,51 @@ async fn query_prints_a_table_for_people_and_json_for_programs() {
     assert!(text(&nobody.stderr).contains("127.0.0.1:1"), "{nobody:?}");
 }
 
+#[tokio::test]
+async fn an_analysis_shows_what_each_operator_took() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), "").await;
+    let url = server.program.url.as_str();
+    server.answered("rate(node_cpu_seconds_total[1m])").await;
+    let query = "sum by (mode) (rate(node_cpu_seconds_total[1m]))";
+    let asked = ["query", "--url", url, "--analyze", query];
+
+    let told = output(&asked).await;
+    assert!(told.status.success(), "{told:?}");
+    let told = text(&told.stdout);
+    let lines: Vec<&str> = told.lines().collect();
+    assert!(lines[0].starts_with("1 step(s) in "), "{told}");
+    let operators = lines[2..]
+        .iter()
+        .map(|line| line.split('\t').next().unwrap());
+    let expected = ["sum", "  rate()", "    range"];
+    assert_eq!(operators.collect::<Vec<_>>(), expected, "{told}");
+
+    let range = ["--start", "1", "--end", "61", "--step", "30s"];
+    for times in [&[][..], &range] {
+        let mut arguments = vec!["query", "--url", url, "--json", "--analyze", query];
+        arguments.extend(times);
+        let json = output(&arguments).await;
+        let json: Value = serde_json::from_slice(&json.stdout).unwrap();
+        let data = &json["data"];
+        let number = |value: &Value| value.as_f64().unwrap();
+        let (sum, rate) = (&data["plan"], &data["plan"]["operands"][0]);
+        // What the operators took fits into what the whole took, and what they read is the whole.
+        let (outer, inner) = (number(&sum["took"]["time"]), number(&rate["took"]["time"]));
+        let whole = number(&data["stats"]["timings"]["innerEvalTime"]);
+        assert!(inner <= outer && outer <= whole, "{json}");
+        let read = &data["stats"]["samples"]["samplesRead"];
+        assert_eq!(&rate["took"]["samplesRead"], read, "{json}");
+        assert_eq!(sum["took"]["points"], data["answer"]["points"], "{json}");
+        assert_eq!(rate["operands"][0].get("took"), None, "{json}");
+    }
+
+    let wrong = output(&["query", "--url", url, "--analyze", "sum("]).await;
+    assert_eq!(wrong.status.code(), Some(1));
+    let both = output(&["query", "--analyze", "--explain", "up"]).await;
+    assert_eq!(both.status.code(), Some(2));
+}
+
 fn own((a, b): (&str, &str)) -> (String, String) {
     (a.to_owned(), b.to_owned())
 }

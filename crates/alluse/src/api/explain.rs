@@ -1,45 +1,81 @@
-//! What a query would do and read, told without running it.
+//! What a query would do and read, told without running it; or, run and measured, what it did.
 
 use std::sync::Arc;
 
-use axum::extract::State;
-use query::{Operator, Plan, Reads};
+use axum::{extract::State, http::HeaderMap};
+use query::{Answer, Engine, Operator, Plan, QueryError, QueryValue, Reads, Took, Watch};
 use serde_json::{Value, json};
 
 use super::{
     App,
     params::Params,
     problem::ApiError,
-    prometheus::{Reply, engine, success},
+    prometheus::{self, Reply, engine, success},
 };
+use crate::queries::Asked;
+
+/// When a query is to be evaluated, ms.
+#[derive(Debug, Clone, Copy)]
+enum When {
+    At(i64),
+    /// First time, last time, step.
+    Over(i64, i64, i64),
+}
+
+impl When {
+    fn of(app: &App, params: &Params) -> Result<Self, ApiError> {
+        if params.get("start").is_some() {
+            return Ok(Self::Over(
+                params.required_time_ms("start")?,
+                params.required_time_ms("end")?,
+                params.required_span_ms("step")?,
+            ));
+        }
+        let time_ms = params.moment_ms("time")?;
+        Ok(Self::At(time_ms.unwrap_or_else(|| app.clock.wall_ms())))
+    }
+
+    fn times(self) -> (i64, i64, i64) {
+        match self {
+            Self::At(ms) => (ms, ms, 0),
+            Self::Over(start, end, step) => (start, end, step),
+        }
+    }
+}
 
 /// `GET|POST /api/v1/explain_query`: with `start`, `end` and `step` as a range query, otherwise at
-/// `time`.
-pub(super) async fn explain_query(State(app): State<Arc<App>>, params: Params) -> Reply {
-    let text = params.get("query").unwrap_or_default().to_owned();
+/// `time`. With `analyze=true` it is run and measured.
+pub(super) async fn explain_query(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    params: Params,
+) -> Reply {
     if app.answers.is_some() {
         return Err(ApiError::bad(
             "the store elsewhere evaluates queries: only it knows what they read",
         ));
     }
     let engine = engine(&app, &params)?;
-    let range = match params.get("start") {
-        None => None,
-        Some(_) => Some((
-            params.required_time_ms("start")?,
-            params.required_time_ms("end")?,
-            params.required_span_ms("step")?,
-        )),
-    };
-    let now_ms = app.clock.wall_ms();
-    let time_ms = params.moment_ms("time")?.unwrap_or(now_ms);
+    let when = When::of(&app, &params)?;
+    match params.get("analyze") {
+        Some("true") => analyzed(&app, engine, when, &headers, &params).await,
+        None | Some("" | "false") => explained(&app, engine, when, &params).await,
+        Some(other) => Err(ApiError::bad(format!(
+            "invalid parameter \"analyze\": {other:?} is neither true nor false"
+        ))),
+    }
+}
+
+async fn explained(app: &Arc<App>, engine: Engine, when: When, params: &Params) -> Reply {
+    let text = params.get("query").unwrap_or_default().to_owned();
     let place = app.queries.try_place();
     let place = place.ok_or_else(|| ApiError::unavailable("too many queries are running"))?;
+    let app = Arc::clone(app);
     let task = tokio::task::spawn_blocking(move || {
         let reader = app.reader.as_ref();
-        let plan = match range {
-            None => engine.explain_instant(reader, &text, time_ms),
-            Some((start, end, step)) => engine.explain_range(reader, &text, start, end, step),
+        let plan = match when {
+            When::At(time_ms) => engine.explain_instant(reader, &text, time_ms),
+            When::Over(start, end, step) => engine.explain_range(reader, &text, start, end, step),
         };
         drop(place);
         plan
@@ -48,6 +84,59 @@ pub(super) async fn explain_query(State(app): State<Arc<App>>, params: Params) -
         .await
         .map_err(|e| ApiError::internal(format!("the estimate failed: {e}")))??;
     Ok(success(shown(&plan)))
+}
+
+/// Runs it as any other query, listed and within the same bounds.
+async fn analyzed(
+    app: &Arc<App>,
+    engine: Engine,
+    when: When,
+    headers: &HeaderMap,
+    params: &Params,
+) -> Reply {
+    let text = params.get("query").unwrap_or_default().to_owned();
+    let time = prometheus::timeout(app, params)?;
+    let asked = Asked {
+        by_operator: true,
+        ..prometheus::asked(&text, when.times(), headers, params)
+    };
+    let admitted = app.queries.admit(asked, time).await?;
+    let _leash = admitted.leash();
+    let app = Arc::clone(app);
+    let task = tokio::task::spawn_blocking(move || {
+        let watch = Watch {
+            stop: &admitted.stop(time),
+            account: &admitted.ticket.account,
+        };
+        let found = run(&app, &engine, &text, when, watch);
+        let told = found.map(|(plan, answer)| {
+            let mut data = shown(&plan);
+            data["stats"] = prometheus::stats(&admitted);
+            data["stats"]["samples"]["samplesRead"] = watch.account.samples_read().into();
+            data["answer"] = answered(&answer);
+            data
+        });
+        admitted.note(&told);
+        told
+    });
+    let told = task
+        .await
+        .map_err(|e| ApiError::internal(format!("the query failed: {e}")))?;
+    Ok(success(told?))
+}
+
+fn run(
+    app: &App,
+    engine: &Engine,
+    text: &str,
+    when: When,
+    watch: Watch<'_>,
+) -> Result<(Plan, Answer), QueryError> {
+    let reader = app.reader.as_ref();
+    match when {
+        When::At(time_ms) => engine.analyze_instant(reader, text, time_ms, watch),
+        When::Over(..) => engine.analyze_range(reader, text, when.times(), watch),
+    }
 }
 
 fn shown(plan: &Plan) -> Value {
@@ -64,7 +153,7 @@ fn shown(plan: &Plan) -> Value {
 
 fn operator(operator: &Operator) -> Value {
     let operands: Vec<Value> = operator.inner.iter().map(self::operator).collect();
-    json!({
+    let mut shown = json!({
         "operator": operator.name,
         "text": operator.text,
         "reads": operator.reads.map(|r| json!({
@@ -75,5 +164,39 @@ fn operator(operator: &Operator) -> Value {
             "bytes": r.bytes,
         })),
         "operands": operands,
+    });
+    if let Some(took) = &operator.took {
+        shown["took"] = measured(operator, took);
+    }
+    shown
+}
+
+/// Times in seconds.
+fn measured(operator: &Operator, took: &Took) -> Value {
+    json!({
+        "time": operator.took_in_all().as_secs_f64(),
+        "ownTime": took.own.as_secs_f64(),
+        "series": took.series,
+        "points": took.points,
+        "seriesRead": took.series_read,
+        "samplesRead": took.samples_read,
+    })
+}
+
+/// How large an answer is, and what is said about it.
+fn answered(answer: &Answer) -> Value {
+    let (series, points) = match &answer.value {
+        QueryValue::Scalar { .. } | QueryValue::String { .. } => (1, 1),
+        QueryValue::Vector(samples) => (samples.len(), samples.len()),
+        QueryValue::Matrix(series) => {
+            let points = series.iter().map(|s| s.floats.len() + s.histograms.len());
+            (series.len(), points.sum())
+        }
+    };
+    json!({
+        "series": series,
+        "points": points,
+        "warnings": answer.warnings,
+        "infos": answer.infos,
     })
 }

@@ -95,6 +95,7 @@ pub(super) async fn federate(
         times: (now_ms, now_ms, 0),
         client: String::new(),
         by_step: false,
+        by_operator: false,
     };
     let place = app.queries.admit(asked, app.config.server.query_timeout);
     let place = place.await?;

@@ -1,6 +1,6 @@
 //! Prometheus's HTTP API: queries, and the envelope of every answer.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::State,
@@ -66,7 +66,12 @@ pub(super) async fn range(
 }
 
 /// What the list of queries says of a request.
-fn asked(text: &str, times: (i64, i64, i64), headers: &HeaderMap, params: &Params) -> Asked {
+pub(super) fn asked(
+    text: &str,
+    times: (i64, i64, i64),
+    headers: &HeaderMap,
+    params: &Params,
+) -> Asked {
     let client = headers
         .get(header::USER_AGENT)
         .and_then(|agent| agent.to_str().ok());
@@ -75,6 +80,7 @@ fn asked(text: &str, times: (i64, i64, i64), headers: &HeaderMap, params: &Param
         times,
         client: client.unwrap_or_default().to_owned(),
         by_step: params.get("stats") == Some("all"),
+        by_operator: false,
     }
 }
 
@@ -111,11 +117,7 @@ async fn evaluate(
     asked: Asked,
     run: impl FnOnce(&App, Watch<'_>) -> Result<Answer, QueryError> + Send + 'static,
 ) -> Reply {
-    let asked_ms = params
-        .span_ms("timeout")?
-        .and_then(|ms| u64::try_from(ms).ok());
-    let most = app.config.server.query_timeout;
-    let time = asked_ms.map_or(most, |ms| most.min(std::time::Duration::from_millis(ms)));
+    let time = timeout(app, params)?;
     let wants_stats = params.get("stats").is_some_and(|s| !s.is_empty());
     let admitted = app.queries.admit(asked, time).await?;
     let _leash = admitted.leash();
@@ -136,6 +138,15 @@ async fn evaluate(
         .await
         .map_err(|e| ApiError::internal(format!("the query failed: {e}")))?;
     Ok(json_body(answer?))
+}
+
+/// The time a query may take: what the request wants, and no more than the server gives.
+pub(super) fn timeout(app: &App, params: &Params) -> Result<Duration, ApiError> {
+    let asked_ms = params
+        .span_ms("timeout")?
+        .and_then(|ms| u64::try_from(ms).ok());
+    let most = app.config.server.query_timeout;
+    Ok(asked_ms.map_or(most, |ms| most.min(Duration::from_millis(ms))))
 }
 
 /// What an answer takes, as values and as JSON.
@@ -177,7 +188,7 @@ fn written(answer: &Answer, stats_of: Option<&Admitted>) -> Vec<u8> {
 
 /// As Prometheus tells them: preparation is parsing, and the inner evaluation includes reading.
 /// With `stats=all` samples are told by step, too.
-fn stats(admitted: &Admitted) -> serde_json::Value {
+pub(super) fn stats(admitted: &Admitted) -> serde_json::Value {
     let account = &admitted.ticket.account;
     let waited = admitted.ticket.waited().unwrap_or_default().as_secs_f64();
     let total = admitted.age().as_secs_f64();

@@ -96,6 +96,15 @@ impl Evaluator<'_> {
         grid: Grid,
         sink: &mut RangeSink<'_>,
     ) -> Result<()> {
+        match self.turn(expr.position()) {
+            None => self.each_of(expr, grid, sink),
+            Some(turn) => self.each_of(expr, grid, &mut |series, span| {
+                turn.hand_on(series.len(), || sink(series, span))
+            }),
+        }
+    }
+
+    fn each_of(&self, expr: &Expr, grid: Grid, sink: &mut RangeSink<'_>) -> Result<()> {
         match expr {
             Expr::Matrix(m) => self.each_selected(m, grid, sink),
             Expr::Subquery(s) => self.each_of_subquery(s, grid, sink),
