@@ -6,7 +6,7 @@ use act::{Actuator, HttpTarget};
 use govern::{Governor, Policy};
 use journal::Journal;
 use model::{Clock, Order, ProposalId, SampleSink, SeriesReader, StudyId, StudyState};
-use query::{Engine, Limits, Options};
+use query::{Engine, Limits, Options, ResultsCache};
 use store::Store;
 use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 
@@ -137,6 +137,9 @@ pub(crate) fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<Assembly
     keep.watch(&telemetry);
     let changes = keep.feed();
     telemetry.watch_feed(&changes);
+    if let Some(cache) = engine.cache() {
+        telemetry.watch_cache(cache);
+    }
     let streams = streams(&config, &changes, &telemetry, &clock);
     let collector = collector(&config, Arc::clone(&clock));
     let tally = Arc::clone(collector.handle().tally());
@@ -346,7 +349,11 @@ fn engine(config: &Config) -> Engine {
         threads,
         ..Options::default()
     });
-    engine.with_workers(Arc::new(Helpers::new(threads - 1)))
+    let engine = engine.with_workers(Arc::new(Helpers::new(threads - 1)));
+    match config.server.query_cache_bytes {
+        0 => engine,
+        bytes => engine.with_cache(Arc::new(ResultsCache::new(bytes))),
+    }
 }
 
 fn policy(config: &Config) -> Policy {

@@ -65,6 +65,8 @@ pub(crate) struct Server {
     pub(crate) query_memory_max: usize,
     /// Threads a query of many series may use, if no other query has them.
     pub(crate) query_threads: usize,
+    /// Bytes of answers to range queries that are kept; 0: none are.
+    pub(crate) query_cache_bytes: usize,
     pub(crate) queries: Queries,
     /// Pages listening to the live stream at once.
     pub(crate) live_max: usize,
@@ -431,6 +433,7 @@ fn server(said: Section<'_, '_>) -> Server {
         query_series_max: size(&said, "query_series_max", 1_000_000, 1 << 32),
         query_memory_max: size(&said, "query_memory_max", 1 << 30, usize::MAX >> 8),
         query_threads: size(&said, "query_threads", cores(), 1 << 10),
+        query_cache_bytes: query_cache_bytes(&said),
         queries: queries(&said),
         live_max: size(&said, "live_max", 64, 1 << 14),
         admin_api: said.flag("admin_api").unwrap_or(false),
@@ -440,6 +443,15 @@ fn server(said: Section<'_, '_>) -> Server {
     };
     said.finish();
     server
+}
+
+/// 32 MiB: a panel of 100 series and 240 points takes 0.4, so the dashboards of a few people.
+const QUERY_CACHE_BYTES: usize = 32 << 20;
+
+fn query_cache_bytes(said: &Section<'_, '_>) -> usize {
+    let said = said.integer("query_cache_bytes", 0..=1 << 40);
+    said.and_then(|n| usize::try_from(n).ok())
+        .unwrap_or(QUERY_CACHE_BYTES)
 }
 
 fn cores() -> usize {

@@ -333,6 +333,7 @@ impl Queries {
             series = ticket.account.series(),
             samples = ticket.account.samples_seen(),
             peak_bytes = ticket.account.bytes_peak(),
+            steps_reused = ticket.account.steps_reused(),
             outcome,
             "a slow query"
         );

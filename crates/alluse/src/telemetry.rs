@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
+use query::{CacheStats, ResultsCache};
 use runtime::metrics::{Counter, Gauge, Histogram, Registry};
 use store::{Feed, FeedStats, Store};
 use wire::control::Own;
@@ -71,6 +72,46 @@ impl Telemetry {
             ),
             registry,
         }
+    }
+
+    /// Shows what the answers kept for range queries count.
+    pub(crate) fn watch_cache(&self, cache: &Arc<ResultsCache>) {
+        let counter = |name: &str, help: &str, read: fn(&CacheStats) -> u64| {
+            let cache = Arc::clone(cache);
+            self.registry
+                .counter_fn(name, help, &[], move || read(&cache.stats()) as f64);
+        };
+        counter(
+            "alluse_query_cache_hits_total",
+            "Range queries that found steps of theirs in an answer that was kept.",
+            |s| s.hits,
+        );
+        counter(
+            "alluse_query_cache_misses_total",
+            "Range queries that could have, and found none.",
+            |s| s.misses,
+        );
+        counter(
+            "alluse_query_cache_steps_reused_total",
+            "Steps of range queries that were not evaluated again.",
+            |s| s.steps_reused,
+        );
+        counter(
+            "alluse_query_cache_evictions_total",
+            "Answers that left to make room: server.query_cache_bytes is small for what is asked.",
+            |s| s.evictions,
+        );
+        let gauge = |name: &str, help: &str, read: fn(&CacheStats) -> usize| {
+            let cache = Arc::clone(cache);
+            self.registry
+                .gauge_fn(name, help, &[], move || read(&cache.stats()) as f64);
+        };
+        gauge("alluse_query_cache_entries", "Answers kept.", |s| s.entries);
+        gauge(
+            "alluse_query_cache_bytes",
+            "Memory that answers take that are kept.",
+            |s| s.bytes,
+        );
     }
 
     /// Shows what the change feed counts.

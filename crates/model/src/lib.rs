@@ -39,8 +39,8 @@ pub use labels::{Labels, LabelsBuilder, METRIC_NAME};
 pub use matcher::{MatchOp, Matcher};
 pub use points::{Point, SeriesTable, SharedLabels};
 pub use ports::{
-    AppendError, Appended, DigestIter, Durability, LabelQuery, ReadError, RejectReason, SampleSink,
-    Selection, SeriesIter, SeriesReader, points_batch,
+    AppendError, Appended, Changes, DigestIter, Durability, LabelQuery, ReadError, RejectReason,
+    SampleSink, Selection, SeriesIter, SeriesReader, points_batch,
 };
 pub use proposal::{Author, Proposal};
 pub use sample::{Batch, Exemplar, Metadata, MetricType, Sample, Value};

@@ -179,6 +179,16 @@ pub enum ReadError {
     Remote(String),
 }
 
+/// What has changed in a reader for who read it before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Changes {
+    /// Counts the reader's changes: what to ask with next time about what is read from now on.
+    pub version: u64,
+    /// First time (ms) at which a sample may have come or gone since; `i64::MAX` if none has.
+    /// Everything before it is as it was.
+    pub from_ms: i64,
+}
+
 /// Series, one at a time, in any order.
 pub type SeriesIter<'a> = Box<dyn Iterator<Item = Result<Series, ReadError>> + Send + 'a>;
 
@@ -232,6 +242,13 @@ pub trait SeriesReader: Send + Sync {
     fn thinned(&self, from_ms: i64, to_ms: i64) -> Vec<Thinned> {
         let _neither = (from_ms, to_ms);
         Vec::new()
+    }
+
+    /// What has changed since it was at `version`: at least every change that was acknowledged
+    /// before this call. `None` from a reader that does not know.
+    fn changes(&self, version: u64) -> Option<Changes> {
+        let _unknown = version;
+        None
     }
 
     /// The label sets of matching series, sorted.

@@ -74,6 +74,7 @@ pub struct Account {
     series: AtomicU64,
     samples_read: AtomicU64,
     samples_seen: AtomicU64,
+    steps_reused: AtomicU64,
     samples: AtomicUsize,
     samples_peak: AtomicUsize,
     bytes: AtomicUsize,
@@ -232,6 +233,12 @@ impl Account {
         self.samples_seen.load(Relaxed)
     }
 
+    /// Steps that came from a cache.
+    #[must_use]
+    pub fn steps_reused(&self) -> u64 {
+        self.steps_reused.load(Relaxed)
+    }
+
     /// Most samples held at once.
     #[must_use]
     pub fn samples_peak(&self) -> usize {
@@ -262,6 +269,10 @@ impl Account {
     pub(crate) fn read(&self, series: u64, samples: usize) {
         self.series.fetch_add(series, Relaxed);
         self.samples_read.fetch_add(samples as u64, Relaxed);
+    }
+
+    pub(crate) fn reused(&self, steps: usize) {
+        self.steps_reused.fetch_add(steps as u64, Relaxed);
     }
 
     /// Samples held at the moment.

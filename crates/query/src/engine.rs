@@ -8,6 +8,7 @@ use model::{Labels, SeriesReader};
 use crate::account::{Account, Phase};
 use crate::answer::{Answer, MatrixSeries, QueryValue, VectorSample};
 use crate::ast::{Expr, ValueType};
+use crate::cache::ResultsCache;
 use crate::error::{ParseError, QueryError, Stop};
 use crate::eval::{
     Budget, Cell, Evaluator, Grid, QueryTimes, RangeSeries, Row, Threads, is_present, merged,
@@ -37,16 +38,18 @@ impl std::fmt::Debug for Watch<'_> {
     }
 }
 
-/// Evaluates queries. Holds nothing but its settings and the threads that may help.
+/// Evaluates queries. Holds nothing but its settings, the threads that may help, and the answers
+/// it may keep.
 #[derive(Debug, Clone, Default)]
 pub struct Engine {
     options: Options,
     workers: Option<Arc<dyn Workers>>,
+    cache: Option<Arc<ResultsCache>>,
 }
 
 /// What to evaluate: at one time, or at steps over a range of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum When {
+pub(crate) enum When {
     Instant {
         time_ms: i64,
     },
@@ -66,7 +69,7 @@ impl When {
         }
     }
 
-    fn times(self) -> QueryTimes {
+    pub(crate) fn times(self) -> QueryTimes {
         match self {
             Self::Instant { time_ms } => QueryTimes {
                 start: time_ms,
@@ -119,13 +122,60 @@ impl When {
     }
 }
 
+/// A query that was parsed, and when to evaluate it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Prepared<'a> {
+    /// As it was asked.
+    text: &'a str,
+    pub(crate) expr: &'a Expr,
+    pub(crate) when: When,
+    pub(crate) grid: Grid,
+}
+
+impl Prepared<'_> {
+    /// The same at other steps.
+    pub(crate) fn over(&self, grid: Grid) -> Self {
+        let when = When::range(grid.start, grid.end(), grid.step);
+        Self {
+            when,
+            grid,
+            ..*self
+        }
+    }
+}
+
 impl Engine {
     /// An engine with these settings.
     #[must_use]
     pub fn new(options: Options) -> Self {
         Self {
             options,
-            workers: None,
+            ..Self::default()
+        }
+    }
+
+    /// With a cache of answers to range queries. It is one reader's: an engine with a cache is
+    /// asked about no other.
+    #[must_use]
+    pub fn with_cache(self, cache: Arc<ResultsCache>) -> Self {
+        Self {
+            cache: Some(cache),
+            ..self
+        }
+    }
+
+    /// Its cache of answers, if it has one.
+    #[must_use]
+    pub fn cache(&self) -> Option<&Arc<ResultsCache>> {
+        self.cache.as_ref()
+    }
+
+    /// Without a cache: every step is evaluated.
+    #[must_use]
+    pub fn without_cache(self) -> Self {
+        Self {
+            cache: None,
+            ..self
         }
     }
 
@@ -281,7 +331,8 @@ impl Engine {
         when: When,
         watch: Watch<'_>,
     ) -> Result<(Plan, Answer), QueryError> {
-        let answer = self.run(reader, query, when, watch)?;
+        let whole = self.clone().without_cache();
+        let answer = whole.run(reader, query, when, watch)?;
         Ok((self.explain(reader, query, when, watch)?, answer))
     }
 
@@ -343,11 +394,31 @@ impl Engine {
             Ok::<_, QueryError>((grid, self.parse(query)?))
         };
         let (grid, expr) = account.timed(Phase::Prepare, prepare)?;
-        let evaluator = self.evaluator(reader, query, when, watch);
+        let query = Prepared {
+            text: query,
+            expr: &expr,
+            when,
+            grid,
+        };
+        let cache = self.cache.as_deref();
+        let cache = cache.filter(|_| matches!(when, When::Range { .. }));
+        let reused = cache.and_then(|cache| self.reused(cache, reader, &query, watch));
+        reused.unwrap_or_else(|| self.evaluated(reader, &query, watch))
+    }
+
+    /// Evaluates all steps.
+    pub(crate) fn evaluated(
+        &self,
+        reader: &dyn SeriesReader,
+        query: &Prepared<'_>,
+        watch: Watch<'_>,
+    ) -> Result<Answer, QueryError> {
+        let Prepared { expr, grid, .. } = *query;
+        let evaluator = self.evaluator(reader, query.text, query.when, watch);
         evaluator.check_stop()?;
-        let value = match when {
-            When::Instant { time_ms } => instant_value(&evaluator, &expr, time_ms)?,
-            When::Range { .. } => QueryValue::Matrix(range_value(&evaluator, &expr, grid)?),
+        let value = match query.when {
+            When::Instant { time_ms } => instant_value(&evaluator, expr, time_ms)?,
+            When::Range { .. } => QueryValue::Matrix(range_value(&evaluator, expr, grid)?),
         };
         let (warnings, infos) = evaluator.annotations.into_inner().into_lists();
         Ok(Answer {

@@ -41,6 +41,7 @@ use model::{Labels, ReadError, SeriesReader};
 
 pub(crate) use assembly::merged;
 pub(crate) use budget::{Budget, Rows};
+pub(crate) use duration::milliseconds as duration_ms;
 pub(crate) use grid::{Cell, Grid, Row, is_present};
 pub(crate) use label_set::without_metadata;
 pub(crate) use series::RangeSeries;

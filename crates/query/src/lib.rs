@@ -9,6 +9,7 @@ pub mod account;
 mod annotations;
 pub mod answer;
 pub mod ast;
+pub mod cache;
 pub mod engine;
 pub mod error;
 mod eval;
@@ -29,6 +30,7 @@ pub mod workers;
 
 pub use account::{Account, Phase, Pool};
 pub use answer::{Answer, MatrixSeries, QueryValue, VectorSample};
+pub use cache::{CacheStats, ResultsCache};
 pub use engine::{Engine, StopSignal, Watch};
 pub use error::{ParseError, QueryError, Stop};
 pub use explain::{Operator, Plan, Reads};

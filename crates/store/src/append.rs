@@ -413,12 +413,12 @@ impl Core {
 
     fn add_to_head(&self, writer: &mut Writer, record: Outgoing<'_>) -> Arrivals {
         writer.head_samples += (record.floats.len() + record.histograms.len()) as u64;
-        let newest = record.floats.iter().map(|(_, t, _)| *t);
-        let newest = newest
-            .chain(record.histograms.iter().map(|(_, t, _)| *t))
-            .max();
-        self.newest_ms
-            .fetch_max(newest.unwrap_or(i64::MIN), Relaxed);
+        let times = record.floats.iter().map(|(_, t, _)| *t);
+        let times = times.chain(record.histograms.iter().map(|(_, t, _)| *t));
+        let (oldest, newest) = times.fold((i64::MAX, i64::MIN), |(oldest, newest), t| {
+            (oldest.min(t), newest.max(t))
+        });
+        self.newest_ms.fetch_max(newest, Relaxed);
         writer.oldest.get_or_insert_with(|| self.clock.monotonic());
         let floats = record
             .floats
@@ -429,8 +429,11 @@ impl Core {
             .into_iter()
             .map(|(id, t, h)| (id, t, Value::Histogram(h)));
         let samples = floats.chain(histograms);
-        self.head
-            .append(samples, self.config.chunk_samples, writer.generation)
+        let arrivals = self
+            .head
+            .append(samples, self.config.chunk_samples, writer.generation);
+        lock(&self.changes).note(oldest);
+        arrivals
     }
 
     /// Metadata that says something new.

@@ -337,6 +337,11 @@ impl Core {
         flushed: Option<&Arc<Frozen>>,
     ) {
         let mut view = lock(&self.view);
+        let known = view.parts.iter().chain(&view.rollups);
+        let replaced = known.filter(|p| removed.contains(&p.footer.sequence));
+        // What is flushed was seen in memory; what is replaced may have lost samples.
+        let touched = replaced.chain(added.iter().filter(|_| flushed.is_none()));
+        let touched_ms = touched.map(|p| p.footer.from_ms).min();
         let mut parts: Vec<Arc<Part>> = view
             .parts
             .iter()
@@ -359,6 +364,10 @@ impl Core {
             rollups,
             ..View::clone(&view)
         });
+        drop(view);
+        if let Some(from_ms) = touched_ms {
+            lock(&self.changes).note(from_ms);
+        }
     }
 
     fn drop_segments(&self, floor: u64) {

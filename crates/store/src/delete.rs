@@ -109,6 +109,8 @@ impl Core {
             tombstones: Arc::new(tombstones),
             ..View::clone(&view)
         });
+        drop(view);
+        lock(&self.changes).note(i64::MIN);
         Ok(())
     }
 

@@ -7,6 +7,7 @@
 //! | `store` | open, append, select, flush, close |
 //! | `exemplars` | the newest examples behind samples |
 //! | `feed` | what was just written, shown to subscribers |
+//! | `changes` | since when which times are no longer what they were |
 //! | `append`, `registry` | a batch's way in: series numbers, limits, log, memory |
 //! | `limits` | which new series are kept out, and who made them |
 //! | `record`, `carry`, `log`, `wal`, `sync`, `recover` | the log that makes an acknowledgement true |
@@ -30,6 +31,7 @@ mod append;
 mod archive;
 mod ballast;
 mod carry;
+mod changes;
 mod check;
 mod chunk;
 mod columns;

@@ -24,6 +24,7 @@ pub use crate::compact::MaintainError;
 use crate::{
     archive, ballast,
     carry::{Carrier, Dictionary},
+    changes::Changes,
     compact::{Pace, Upkeep},
     config::Config,
     delete::DeleteError,
@@ -80,6 +81,8 @@ pub(crate) struct Core {
     /// Held through a merge; taken before `upkeep`.
     pub(crate) merging: Mutex<()>,
     pub(crate) view: Mutex<Arc<View>>,
+    /// Taken last.
+    pub(crate) changes: Mutex<Changes>,
     pub(crate) metadata: Mutex<BTreeMap<String, Metadata>>,
     /// Blocks found bad, by part and position, with what is wrong.
     pub(crate) quarantined: Mutex<Quarantined>,
@@ -397,6 +400,10 @@ impl SeriesReader for Store {
         self.core.thinned(from_ms, to_ms)
     }
 
+    fn changes(&self, version: u64) -> Option<model::Changes> {
+        Some(lock(&self.core.changes).since(version))
+    }
+
     fn label_names(&self, query: &LabelQuery) -> Result<Vec<String>, ReadError> {
         self.core.label_names(query)
     }
@@ -511,6 +518,7 @@ impl Core {
             }),
             merging: Mutex::new(()),
             view: Mutex::new(Arc::new(view)),
+            changes: Mutex::default(),
             metadata: Mutex::new(replay.metadata),
             quarantined: Mutex::default(),
             exemplars: Mutex::new(replay.exemplars),

@@ -33,6 +33,8 @@ pub struct Capabilities {
     pub metadata: bool,
     /// Label names outside `[a-zA-Z_][a-zA-Z0-9_]*`.
     pub utf8_names: bool,
+    /// What has changed since a version is known.
+    pub changes: bool,
 }
 
 impl Capabilities {
@@ -47,6 +49,7 @@ impl Capabilities {
         histograms: true,
         metadata: true,
         utf8_names: true,
+        changes: true,
     };
 }
 
@@ -100,6 +103,7 @@ pub fn conformance(subject: &Subject<'_>) -> Vec<&'static str> {
     check("metadata", has.metadata, metadata);
     check("histograms", has.histograms, histograms);
     check("a large batch", true, large_batch);
+    check("changes", has.changes, changes);
     left_out
 }
 
@@ -256,6 +260,27 @@ fn repeats(subject: &Subject<'_>) {
     subject.floats("conformance_repeat", &points);
     subject.floats("conformance_repeat", &points);
     subject.expect("conformance_repeat", &points);
+}
+
+/// Who read before knows from which time on to read again: samples of the past come late, too,
+/// and others of the same time replace those that were there.
+fn changes(subject: &Subject<'_>) {
+    let missed = |version| subject.reader.changes(version).expect("it knows");
+    let mut version = missed(0).version;
+    for seconds in [50, 40, 60, 10, 40] {
+        let at = subject.at(seconds);
+        subject.floats("conformance_changes", &[(at, 1.0), (subject.at(5), 2.0)]);
+        let seen = missed(version);
+        assert!(seen.from_ms <= at, "{} is after {at}", seen.from_ms);
+        assert!(
+            seen.from_ms > at - 60_000,
+            "{} is far before {at}",
+            seen.from_ms
+        );
+        assert_ne!(seen.version, version);
+        version = seen.version;
+        assert_eq!(missed(version).from_ms, i64::MAX, "nothing was written");
+    }
 }
 
 fn ranges(subject: &Subject<'_>) {
@@ -526,10 +551,13 @@ mod tests {
         let left_out = conformance(&Subject {
             sink: &store,
             reader: &store,
-            capabilities: Capabilities::ALL,
+            capabilities: Capabilities {
+                changes: false,
+                ..Capabilities::ALL
+            },
             now_ms: 1_790_000_000_500,
             settle: &|| {},
         });
-        assert_eq!(left_out, [""; 0]);
+        assert_eq!(left_out, ["changes"]);
     }
 }

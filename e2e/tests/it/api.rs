@@ -359,6 +359,52 @@ async fn a_query_tells_what_it_took_if_asked() {
 }
 
 #[tokio::test]
+async fn a_range_asked_again_is_answered_from_what_was_kept_until_a_sample_comes_late() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), "[collect]\nhost = \"off\"\n").await;
+    // What the server writes about itself comes after it.
+    let now_s = server.number("vector(time())").await.unwrap() as i64 / 60 * 60 - 60;
+    let write = async |ago_s: i64, value: i64| {
+        let line = format!("shelf items={value} {}", (now_s - ago_s) * 1_000_000_000);
+        let reply = server.http.raw("/write", "text/plain", &line).await;
+        assert_eq!(reply.status, 204, "{}", reply.text);
+    };
+    let times = [now_s - 1_200, now_s].map(|time| time.to_string());
+    let ask = async |more: &[(&str, &str)]| {
+        let range = [("start", &*times[0]), ("end", &*times[1]), ("step", "60")];
+        let asked = [&[("query", "shelf_items * 2")][..], &range, more].concat();
+        let reply = server.http.ask("/api/v1/query_range", &asked).await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        reply.json()["data"]["result"].clone()
+    };
+    let counted = async || {
+        let counters = ["hits", "misses", "steps_reused"];
+        let page = server.http.get("/metrics").await.text;
+        counters.map(|name| {
+            let name = format!("alluse_query_cache_{name}_total ");
+            let line = page.lines().find_map(|line| line.strip_prefix(&name));
+            line.and_then(|n| n.parse::<u64>().ok()).unwrap()
+        })
+    };
+    write(900, 1).await;
+    let first = ask(&[]).await;
+    assert_eq!(ask(&[]).await, first);
+    assert_eq!(counted().await, [1, 1, 21]);
+    assert_eq!(ask(&[("nocache", "1")]).await, first);
+    assert_eq!(ask(&[("stats", "all")]).await, first);
+    assert_eq!(
+        counted().await,
+        [1, 1, 21],
+        "who does not want it does not get it"
+    );
+    write(300, 5).await;
+    let second = ask(&[]).await;
+    assert_ne!(second, first, "what was written is seen");
+    assert_eq!(counted().await, [2, 1, 21 + 15]);
+    assert_eq!(ask(&[("nocache", "1")]).await, second);
+}
+
+#[tokio::test]
 async fn limits_hold_and_say_which_they_are() {
     let limits =
         "[server]\nbody_bytes_max = 100000\nquery_bytes_max = 1000\nquery_timeout = \"200ms\"\n";

@@ -81,12 +81,13 @@ async fn our_own_server_conforms_through_remote_write_and_the_http_api() {
             // only as bucket bounds: that is the protocol's nature, not the store's.
             nan_bits: false,
             histograms: false,
+            changes: false,
             ..Capabilities::ALL
         },
         |_| {},
     )
     .await;
-    assert_eq!(left_out, ["NaN bits", "histograms"]);
+    assert_eq!(left_out, ["NaN bits", "histograms", "changes"]);
 }
 
 /// A request from a thread that may block; its reply is waited for.
@@ -162,6 +163,7 @@ async fn victoria_metrics_conforms_as_far_as_its_nature_goes() {
             histograms: false,
             metadata: false,
             utf8_names: false,
+            changes: false,
             out_of_order: true,
         },
         // What was written becomes visible when it is flushed.

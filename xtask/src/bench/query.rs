@@ -2,8 +2,8 @@
 //! peers, HTTP and JSON included.
 //!
 //! How servers are compared: [`side_by_side`](super::side_by_side). All servers run at once and
-//! are asked in turn; VictoriaMetrics without its cache of results (`nocache=1`), which ours does
-//! not use either where it has one. Answers must have as many series from each server. Hostile
+//! are asked in turn, ours and VictoriaMetrics without their caches of results (`nocache=1`), which
+//! Prometheus does not have; two rows at the end are with them. Answers must have as many series from each server. Hostile
 //! queries come last: what a server still does with them would disturb the others.
 
 use std::{path::PathBuf, time::Duration};
@@ -61,6 +61,9 @@ enum Window {
     Instant,
     /// Hours, and the step in seconds.
     Range(i64, i64),
+    /// As a dashboard asks again and again: the same range, a step further each time, and with
+    /// the cache of results that a server may have.
+    Moving(i64, i64),
 }
 
 const HOUR: Window = Window::Range(1, 15);
@@ -120,6 +123,20 @@ const QUERIES: &[Query] = &[
         text: "quantile_over_time(0.9, node_memory_numa_bytes[1h])",
         window: Window::Instant,
         series: 700,
+        times: 5,
+    },
+    Query {
+        what: "again, a step on: rate[5m], 1,000 series, 1 h at 15 s",
+        text: "rate(node_network_transmit_bytes_total[5m])",
+        window: Window::Moving(1, 15),
+        series: 1_000,
+        times: 5,
+    },
+    Query {
+        what: "again, a step on: sum by (instance)(rate), 2,000 series, 1 h at 15 s",
+        text: "sum by (instance) (rate(node_cpu_seconds_total[5m]))",
+        window: Window::Moving(1, 15),
+        series: 100,
         times: 5,
     },
 ];
@@ -215,8 +232,15 @@ fn asked(peer: &Peer, load: &Load, mut figures: Option<&mut Figures>) -> Result<
         .collect();
     add(0, POINT, cost(peer, &paths, POINT_QUERIES, 1)?);
     for (place, query) in (1..).zip(QUERIES) {
-        let path = path(peer.kind, query.text, query.window, load.end_s());
-        let cost = cost(peer, &[path], query.times, query.series)?;
+        let path = |end_s| path(peer.kind, query.text, query.window, end_s);
+        let paths: Vec<String> = match query.window {
+            Window::Instant | Window::Range(..) => vec![path(load.end_s())],
+            Window::Moving(_, step) => (0..query.times as i64)
+                .rev()
+                .map(|ago| path(load.end_s() - ago * step))
+                .collect(),
+        };
+        let cost = cost(peer, &paths, query.times, query.series)?;
         add(place, query.what, cost);
     }
     Ok(())
@@ -226,14 +250,14 @@ fn path(kind: Kind, text: &str, window: Window, end_s: i64) -> String {
     let query = escaped(text);
     let times = match window {
         Window::Instant => format!("query?query={query}&time={end_s}"),
-        Window::Range(hours, step) => {
+        Window::Range(hours, step) | Window::Moving(hours, step) => {
             let start = end_s - hours * 3_600;
             format!("query_range?query={query}&start={start}&end={end_s}&step={step}")
         }
     };
-    let nocache = match kind {
-        Kind::Alluse | Kind::Victoriametrics => "&nocache=1",
-        Kind::Prometheus => "",
+    let nocache = match (kind, window) {
+        (Kind::Prometheus, _) | (_, Window::Moving(..)) => "",
+        (Kind::Alluse | Kind::Victoriametrics, _) => "&nocache=1",
     };
     format!("/api/v1/{times}{nocache}")
 }

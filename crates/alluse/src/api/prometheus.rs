@@ -55,7 +55,11 @@ pub(super) async fn range(
     if let Some(remote) = &app.answers {
         return forwarded(&app, remote, "query_range", params).await;
     }
-    let (limit, engine) = (params.limit()?, engine(&app, &params)?);
+    let (limit, mut engine) = (params.limit()?, engine(&app, &params)?);
+    // Who asks what a query takes is told what it takes in whole.
+    if wants_stats(&params) || params.get("nocache") == Some("1") {
+        engine = engine.without_cache();
+    }
     let asked = asked(&text, (start_ms, end_ms, step_ms), &headers, &params);
     evaluate(&app, &params, asked, move |app, watch| {
         let reader = app.reader.as_ref();
@@ -109,6 +113,10 @@ async fn forwarded(
     Ok((status, kind, answered.body).into_response())
 }
 
+fn wants_stats(params: &Params) -> bool {
+    params.get("stats").is_some_and(|stats| !stats.is_empty())
+}
+
 /// Runs a query on a thread of its own, within the time it may take and never more of them at
 /// once than there are places. Who gives up waiting ends it.
 async fn evaluate(
@@ -118,7 +126,7 @@ async fn evaluate(
     run: impl FnOnce(&App, Watch<'_>) -> Result<Answer, QueryError> + Send + 'static,
 ) -> Reply {
     let time = timeout(app, params)?;
-    let wants_stats = params.get("stats").is_some_and(|s| !s.is_empty());
+    let wants_stats = wants_stats(params);
     let admitted = app.queries.admit(asked, time).await?;
     let _leash = admitted.leash();
     let app = Arc::clone(app);

@@ -35,7 +35,7 @@ fn seconds(duration: &Duration, times: QueryTimes) -> Result<f64> {
 /// Prometheus keeps durations as nanoseconds in 64 bits.
 const MS_MAX: f64 = 9_223_372_036_854.0;
 
-fn milliseconds(duration: &Duration, times: QueryTimes) -> Result<i64> {
+pub(crate) fn milliseconds(duration: &Duration, times: QueryTimes) -> Result<i64> {
     let ms = (seconds(duration, times)? * 1000.0 * 1e3).round() / 1e3;
     if ms.is_nan() || ms.abs() > MS_MAX {
         return bad("duration is out of range");

@@ -4,6 +4,7 @@
 
 mod archive;
 mod basics;
+mod cached;
 mod clocks;
 mod conformance;
 mod crash;
