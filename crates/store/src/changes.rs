@@ -4,11 +4,14 @@
 //! touches. What is asked is the least of these times over all changes since a version, so only
 //! suffix minima are kept: a mark goes when a later change reaches as far back. Where samples
 //! come in the order of time that leaves a mark for each of their seconds. When there are too
-//! many, every other one of the older half joins the one before it: what is told of the past
-//! gets coarser with its age, and never says less than was.
+//! many, marks join the one before them where the two are closer than a share of their age: what
+//! is told of the past gets coarser the older it is, and never says less than was.
 
-/// Marks kept: the last four minutes to the second, a day to the hour; 8 KiB.
+/// Marks kept, 8 KiB: a month is told as finely as [`FINEST`] says.
 const MARKS_MAX: usize = 512;
+
+/// What is told is off by at most this part of its age: after an hour by four minutes.
+const FINEST: i64 = 16;
 
 /// Times are told to the second.
 const GRAIN_MS: i64 = 1_000;
@@ -37,10 +40,32 @@ impl Changes {
     }
 
     fn thin(&mut self) {
-        let newer = self.marks.split_off(MARKS_MAX / 2);
-        let joined = self.marks.chunks_exact(2);
-        self.marks = joined.map(|pair| (pair[1].0, pair[0].1)).collect();
-        self.marks.extend(newer);
+        let mut share = FINEST;
+        while self.marks.len() > MARKS_MAX * 3 / 4 && share > 0 {
+            self.join(share);
+            share /= 2;
+        }
+    }
+
+    /// Joins marks where what they then say is off by no more than this part of its age.
+    fn join(&mut self, share: i64) {
+        let Some((_, newest)) = self.marks.last().copied() else {
+            return;
+        };
+        let mut joined: Vec<(u64, i64)> = Vec::with_capacity(MARKS_MAX);
+        for pair in self.marks.windows(2) {
+            let [(version, time), (_, next)] = [pair[0], pair[1]];
+            match joined.last_mut() {
+                Some(last)
+                    if next.saturating_sub(last.1) <= newest.saturating_sub(next) / share =>
+                {
+                    last.0 = version;
+                }
+                _ => joined.push((version, time)),
+            }
+        }
+        joined.extend(self.marks.last());
+        self.marks = joined;
     }
 
     /// What a reader of that version has missed.
@@ -82,9 +107,15 @@ mod tests {
             let told = changes.since((day - ago) as u64).from_ms / GRAIN_MS;
             day - ago - told
         };
-        assert_eq!([late(1), late(60), late(240)], [0, 0, 0]);
-        assert!((0..=900).contains(&late(900)), "{}", late(900));
-        assert!((0..=7_200).contains(&late(3_600)), "{}", late(3_600));
+        assert_eq!([late(1), late(5), late(15)], [0, 0, 0]);
+        for ago in (16..day).step_by(37) {
+            assert!(
+                (0..=ago / FINEST + 1).contains(&late(ago)),
+                "{ago}: {}",
+                late(ago)
+            );
+        }
+        assert!(changes.marks.len() <= MARKS_MAX);
     }
 
     proptest! {
