@@ -20,6 +20,15 @@ use crate::columns::Columns;
 /// Samples a chunk may hold; larger counts in a file are damage.
 pub(crate) const SAMPLES_MAX: usize = 1 << 16;
 
+/// Room for what decoding needs on the way, to be used again.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    /// Samples to make place for: what the series before had.
+    pub(crate) usual: usize,
+    pub(crate) bits: Vec<u8>,
+    pub(crate) units: Vec<i64>,
+}
+
 /// How hard to look for the smallest coding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effort {

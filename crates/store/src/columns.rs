@@ -58,6 +58,15 @@ impl Columns {
         self.push_slot(other.times[index], other.values[index], histogram);
     }
 
+    /// Appends floats.
+    pub(crate) fn push_floats(&mut self, times: &[i64], values: &[f64]) {
+        self.times.extend_from_slice(times);
+        self.values.extend_from_slice(values);
+        if !self.histograms.is_empty() {
+            self.histograms.resize(self.values.len(), None);
+        }
+    }
+
     fn append(&mut self, mut other: Self) {
         if !other.histograms.is_empty() {
             self.histograms.resize(self.values.len(), None);

@@ -17,7 +17,7 @@ use thiserror::Error;
 
 use crate::{
     carry::Carrier,
-    chunk::Effort,
+    chunk::{Effort, Room},
     columns::Columns,
     disk::is_full,
     head::Frozen,
@@ -255,13 +255,14 @@ impl Core {
     fn write_frozen(&self, first: u64, frozen: &Frozen) -> io::Result<Vec<Footer>> {
         let mut writers: BTreeMap<i64, PartWriter> = BTreeMap::new();
         let mut next = first;
+        let mut room = Room::default();
         for id in self.sorted(frozen) {
             let labels = self.labels_of(id);
             let mut runs = Vec::new();
             let data = frozen
                 .series(id)
                 .expect("only series with samples are listed");
-            data.runs(i64::MIN, i64::MAX, &mut runs);
+            data.runs((i64::MIN, i64::MAX), &mut room, &mut runs);
             let columns = Columns::merge(runs);
             let days = columns.days();
             let whole = days.len() == 1;

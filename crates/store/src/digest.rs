@@ -216,7 +216,8 @@ impl Digests<'_> {
     ) -> Result<(), PartError> {
         let core = self.walk.core;
         let PartCursor { part, shared, .. } = &mut self.walk.parts[cursor];
-        core.read_block(part, &block.view(), shared, into)
+        let range = (self.walk.selection.from_ms, self.walk.selection.to_ms);
+        core.read_block(part, &block.view(), range, shared, into)
     }
 
     fn in_range(&self, from_ms: i64, to_ms: i64) -> bool {

@@ -15,7 +15,7 @@ use std::{
 use model::Value;
 
 use crate::{
-    chunk::{Chunk, Effort, compress, pieces, xor::OpenChunk},
+    chunk::{Chunk, Effort, Room, compress, pieces, xor::OpenChunk},
     columns::Columns,
     sealed::Sealed,
     stats::HeadExtent,
@@ -131,23 +131,31 @@ impl SeriesData {
 
     fn seal(&mut self) {
         let mut columns = Columns::default();
-        self.open.read(&mut columns.times, &mut columns.values);
+        let Columns { times, values, .. } = &mut columns;
+        self.open.read(times, values, &mut Vec::new());
         let past = self.past.get_or_insert_default();
         past.sealed.push(&columns.times, &columns.values);
         self.open = OpenChunk::default();
     }
 
     /// Appends the runs that touch `from_ms..=to_ms`, in the order they were written.
-    pub(crate) fn runs(&self, from_ms: i64, to_ms: i64, runs: &mut Vec<Columns>) {
+    pub(crate) fn runs(
+        &self,
+        (from_ms, to_ms): (i64, i64),
+        room: &mut Room,
+        runs: &mut Vec<Columns>,
+    ) {
         let touches = |from: i64, to: i64| from <= to_ms && to >= from_ms;
         let (open_from, open_to) = self.open.span_ms();
         let is_open = self.open.count() > 0 && touches(open_from, open_to);
-        let mut run = Columns::default();
+        let mut run = Columns::with_capacity(room.usual);
         if let Some(past) = &self.past {
-            past.sealed.read(from_ms, to_ms, &mut run);
+            past.sealed
+                .read((from_ms, to_ms), &mut room.units, &mut run);
         }
         if is_open {
-            self.open.read(&mut run.times, &mut run.values);
+            self.open
+                .read(&mut run.times, &mut run.values, &mut room.bits);
         }
         if !run.is_empty() {
             runs.push(run);
@@ -419,7 +427,7 @@ mod tests {
             assert_eq!(data.heap_bytes() as isize, before + grown);
         }
         let mut runs = Vec::new();
-        data.runs(i64::MIN, i64::MAX, &mut runs);
+        data.runs((i64::MIN, i64::MAX), &mut Room::default(), &mut runs);
         Columns::merge(runs)
     }
 

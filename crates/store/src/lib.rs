@@ -17,7 +17,7 @@
 //! | `delete`, `tombstones` | what was deleted and is still in parts |
 //! | `rollup`, `digest` | a point a minute, a point an hour, and answers from them |
 //! | `labels_index`, `pairs` | from matchers to series; the label pairs of active series |
-//! | `read`, `columns` | everything about one series, in one order |
+//! | `read`, `columns`, `block_cache` | everything about one series, in one order; decoded columns for the next query |
 //! | `survey`, `check`, `scan`, `read_only` | looking at a directory, also while it is in use |
 //! | `repair`, `mend`, `snapshot` | making it whole again, and keeping a second one |
 //! | `archive` | a second directory that old days move to |
@@ -30,6 +30,7 @@
 mod append;
 mod archive;
 mod ballast;
+mod block_cache;
 mod carry;
 mod changes;
 mod check;

@@ -19,7 +19,7 @@ use model::{LabelQuery, Labels, Matcher, ReadError, Selection, Series, SeriesIte
 use roaring::RoaringBitmap;
 
 use crate::{
-    chunk::Kind,
+    chunk::{Kind, Room},
     columns::Columns,
     head::{Frozen, SeriesData},
     labels_index::{Postings, resolve},
@@ -237,11 +237,12 @@ impl PartCursor {
             let follows = |run: &Columns| run.times.last().is_none_or(|t| *t < block.from_ms);
             let goes_on = is_begun || self.veil.is_empty() && runs.last().is_some_and(follows);
             if !goes_on {
-                runs.push(Columns::with_capacity(block.count.max(usual)));
+                let room = if usual == 0 { block.count } else { usual };
+                runs.push(Columns::with_capacity(room));
             }
             is_begun = true;
             let run = runs.last_mut().expect("one was begun");
-            match core.read_block(&self.part, &block, &mut self.shared, run) {
+            match core.read_block(&self.part, &block, range, &mut self.shared, run) {
                 Ok(()) => {}
                 Err(PartError::Corrupt(place)) => {
                     for older in runs.iter_mut() {
@@ -297,19 +298,21 @@ pub(crate) struct Walk<'a> {
     only_newest: bool,
     /// Room for label bytes.
     room: Vec<u8>,
-    /// Samples read of the series before: series of a selection are alike.
-    usual: usize,
+    /// Series of a selection are alike: also what the one before had.
+    decoding: Room,
 }
 
 /// Blocks remembered as bad; more are found anew at each read.
 const QUARANTINED_MAX: usize = 1 << 16;
 
 impl Core {
-    /// Appends the samples of a block. One that does not check is remembered, and counted once.
+    /// Appends the samples of a block that lie in the range, and perhaps others. A block that does
+    /// not check is remembered, and counted once.
     pub(crate) fn read_block(
         &self,
         part: &Part,
         block: &BlockView<'_>,
+        range: (i64, i64),
         shared: &mut SharedTimes,
         columns: &mut Columns,
     ) -> Result<(), PartError> {
@@ -318,7 +321,7 @@ impl Core {
             return Err(PartError::Corrupt(place.clone()));
         }
         let before = columns.len();
-        let read = part.read_view(block, shared, columns);
+        let read = part.read_range(block, range, &self.block_cache, shared, columns);
         if let Err(PartError::Corrupt(place)) = &read {
             columns.truncate(before);
             let mut quarantined = lock(&self.quarantined);
@@ -549,7 +552,7 @@ impl<'a> Walk<'a> {
             lost: VecDeque::new(),
             only_newest: false,
             room: Vec::new(),
-            usual: 0,
+            decoding: Room::default(),
         };
         walk.resolve(None)?;
         Ok(walk)
@@ -620,7 +623,7 @@ impl<'a> Walk<'a> {
             lost: VecDeque::new(),
             only_newest: self.only_newest,
             room: Vec::new(),
-            usual: 0,
+            decoding: Room::default(),
         };
         (self.memory, self.to) = (own, Some(bound));
         behind
@@ -853,16 +856,17 @@ impl<'a> Walk<'a> {
     }
 
     /// Appends what memory has of a series; `false` if the view is outdated.
-    fn memory_runs(&self, id: u32, runs: &mut Vec<Columns>) -> bool {
-        let (from, to) = (self.selection.from_ms, self.selection.to_ms);
+    fn memory_runs(&mut self, id: u32, runs: &mut Vec<Columns>) -> bool {
+        let range = (self.selection.from_ms, self.selection.to_ms);
+        let room = &mut self.decoding;
         for frozen in &self.view.frozen {
             if let Some(data) = frozen.series(id) {
-                data.runs(from, to, runs);
+                data.runs(range, room, runs);
             }
         }
         let reading = self.core.head.ask(id, |data| {
             if let Some(data) = data {
-                data.runs(from, to, runs);
+                data.runs(range, room, runs);
             }
         });
         reading.is_none_or(|r| r.generation == self.view.generation)
@@ -890,8 +894,8 @@ impl<'a> Walk<'a> {
     pub(crate) fn take_memory(&mut self) -> Result<Vec<Columns>, ReadError> {
         let mut in_memory = Vec::new();
         while self.is_front
-            && let Some(found) = &self.front
-            && !self.memory_runs(found.id, &mut in_memory)
+            && let Some(id) = self.front.as_ref().map(|front| front.id)
+            && !self.memory_runs(id, &mut in_memory)
         {
             // Samples moved on: find everything from here on again.
             in_memory.clear();
@@ -911,7 +915,7 @@ impl<'a> Walk<'a> {
         let mut failed = None;
         let raw = |c: &&mut PartCursor| c.is_here && c.role != Role::Shortcut;
         for cursor in self.parts.iter_mut().filter(raw) {
-            let of = (labels.as_bytes(), self.usual);
+            let of = (labels.as_bytes(), self.decoding.usual);
             let read = cursor.read(self.core, of, range, &mut runs, &mut self.lost);
             failed = read.err().or(failed);
         }
@@ -921,7 +925,7 @@ impl<'a> Walk<'a> {
         }
         runs.append(&mut in_memory);
         let mut columns = Columns::merge(runs);
-        self.usual = columns.len();
+        self.decoding.usual = columns.len();
         columns.clip(range.0, range.1);
         if columns.is_empty() {
             return Ok(None);

@@ -28,8 +28,13 @@ impl Sealed {
         let (mut runs, mut nothing) = (0, Columns::default());
         while !reader.is_empty() {
             // No time lies in this range: every run is passed over.
-            read_run(&mut reader, i64::MAX, i64::MIN, &mut nothing)
-                .expect("a run in memory reads back what was compressed");
+            read_run(
+                &mut reader,
+                (i64::MAX, i64::MIN),
+                &mut Vec::new(),
+                &mut nothing,
+            )
+            .expect("a run in memory reads back what was compressed");
             runs += 1;
         }
         runs
@@ -48,17 +53,28 @@ impl Sealed {
         self.bytes.extend_from_slice(&run);
     }
 
-    /// Appends the samples of the runs that touch `from_ms..=to_ms`.
-    pub(crate) fn read(&self, from_ms: i64, to_ms: i64, out: &mut Columns) {
+    /// Appends the samples of the runs that touch `from_ms..=to_ms`, with `room` for the numbers
+    /// on the way.
+    pub(crate) fn read(
+        &self,
+        (from_ms, to_ms): (i64, i64),
+        room: &mut Vec<i64>,
+        out: &mut Columns,
+    ) {
         let mut reader = Reader::new(&self.bytes);
         while !reader.is_empty() {
-            read_run(&mut reader, from_ms, to_ms, out)
+            read_run(&mut reader, (from_ms, to_ms), room, out)
                 .expect("a run in memory reads back what was compressed");
         }
     }
 }
 
-fn read_run(reader: &mut Reader<'_>, from_ms: i64, to_ms: i64, out: &mut Columns) -> Option<()> {
+fn read_run(
+    reader: &mut Reader<'_>,
+    (from_ms, to_ms): (i64, i64),
+    room: &mut Vec<i64>,
+    out: &mut Columns,
+) -> Option<()> {
     let count = reader.usize()?;
     let first_ms = reader.i64()?;
     let last_ms = first_ms.wrapping_add(reader.u64()? as i64);
@@ -67,7 +83,7 @@ fn read_run(reader: &mut Reader<'_>, from_ms: i64, to_ms: i64, out: &mut Columns
         return Some(());
     }
     times::decode(time_bytes, first_ms, count, &mut out.times)?;
-    read_values(Kind::Floats, value_bytes, count, out, &mut Vec::new())
+    read_values(Kind::Floats, value_bytes, count, out, room)
 }
 
 #[cfg(test)]
@@ -80,10 +96,10 @@ mod tests {
         sealed.push(&[1, 2, 3], &[0.5, f64::INFINITY, -0.0]);
         sealed.push(&[10, 12, 19], &[1.0, 1.0, 1.0]);
         let mut all = Columns::default();
-        sealed.read(i64::MIN, i64::MAX, &mut all);
+        sealed.read((i64::MIN, i64::MAX), &mut Vec::new(), &mut all);
         assert_eq!(all.times, [1, 2, 3, 10, 12, 19]);
         let mut late = Columns::default();
-        sealed.read(4, 10, &mut late);
+        sealed.read((4, 10), &mut Vec::new(), &mut late);
         assert_eq!((late.times.len(), late.values[0]), (3, 1.0));
     }
 }

@@ -60,6 +60,12 @@ pub struct Stats {
     pub parts_quarantined: u64,
     /// Blocks that did not check when read or merged.
     pub blocks_corrupt: u64,
+    /// Memory held by decoded columns of parts, bytes.
+    pub block_cache_bytes: u64,
+    /// Columns of parts that readers found decoded.
+    pub block_cache_hits: u64,
+    /// Columns of parts that readers had to decode.
+    pub block_cache_misses: u64,
     /// Times the manifest was rebuilt from the parts because it did not check.
     pub manifest_rebuilt: u64,
     /// Memory flushed to parts, times.

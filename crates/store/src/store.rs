@@ -23,6 +23,7 @@ use thiserror::Error;
 pub use crate::compact::MaintainError;
 use crate::{
     archive, ballast,
+    block_cache::BlockCache,
     carry::{Carrier, Dictionary},
     changes::Changes,
     compact::{Pace, Upkeep},
@@ -84,6 +85,7 @@ pub(crate) struct Core {
     /// Taken last.
     pub(crate) changes: Mutex<Changes>,
     pub(crate) metadata: Mutex<BTreeMap<String, Metadata>>,
+    pub(crate) block_cache: BlockCache,
     /// Blocks found bad, by part and position, with what is wrong.
     pub(crate) quarantined: Mutex<Quarantined>,
     /// Taken after the lock of the log.
@@ -496,6 +498,7 @@ impl Core {
             tombstones: Arc::new(graves.tombstones),
             ..View::default()
         };
+        let block_cache = BlockCache::new(config.block_cache_bytes);
         let core = Self {
             disk,
             feed: Feed::new(config.feed, clock.wall_ms()),
@@ -520,6 +523,7 @@ impl Core {
             view: Mutex::new(Arc::new(view)),
             changes: Mutex::default(),
             metadata: Mutex::new(replay.metadata),
+            block_cache,
             quarantined: Mutex::default(),
             exemplars: Mutex::new(replay.exemplars),
             newest_ms: AtomicI64::new(replay.newest_ms),
@@ -725,6 +729,7 @@ impl Core {
         let view = Arc::clone(&lock(&self.view));
         let frozen: u64 = view.frozen.iter().map(|f| f.samples).sum();
         let columns = |p: &Arc<Part>| p.footer.column_bytes();
+        let (block_cache_hits, block_cache_misses) = self.block_cache.asked();
         let archived = || view.parts.iter().filter(|p| self.is_archived(p));
         Stats {
             state: self.state(),
@@ -748,6 +753,9 @@ impl Core {
             wal_skipped: read(&c.wal_skipped),
             parts_quarantined: read(&c.parts_quarantined),
             blocks_corrupt: read(&c.blocks_corrupt),
+            block_cache_bytes: self.block_cache.bytes() as u64,
+            block_cache_hits,
+            block_cache_misses,
             manifest_rebuilt: read(&c.manifest_rebuilt),
             flushes: read(&c.flushes),
             merges: read(&c.merges),

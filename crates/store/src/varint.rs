@@ -66,7 +66,24 @@ impl<'a> Reader<'a> {
         Some(*first)
     }
 
+    /// Up to eight bytes are looked at as one word.
+    #[inline]
     pub(crate) fn u64(&mut self) -> Option<u64> {
+        const ENDS: u64 = 0x8080_8080_8080_8080;
+        let Some(word) = self.rest.first_chunk::<8>() else {
+            return self.u64_by_bytes();
+        };
+        let word = u64::from_le_bytes(*word);
+        let ends = !word & ENDS;
+        if ends == 0 {
+            return self.u64_by_bytes();
+        }
+        let bits = ends.trailing_zeros() + 1;
+        self.rest = &self.rest[bits as usize / 8..];
+        Some(joined(word & !ENDS & (u64::MAX >> (64 - bits))))
+    }
+
+    fn u64_by_bytes(&mut self) -> Option<u64> {
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {
             let byte = self.u8()?;
@@ -133,9 +150,16 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The groups of seven bits of eight bytes as one number: pairs of groups, pairs of those, all.
+fn joined(groups: u64) -> u64 {
+    let pairs = groups & 0x007F_007F_007F_007F | (groups & 0x7F00_7F00_7F00_7F00) >> 1;
+    let fours = pairs & 0x0000_3FFF_0000_3FFF | (pairs & 0x3FFF_0000_3FFF_0000) >> 2;
+    fours & 0x0FFF_FFFF | (fours & 0x0FFF_FFFF_0000_0000) >> 4
+}
+
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::{any, prop_assert_eq, proptest};
+    use proptest::prelude::{any, prop::collection::vec, prop_assert_eq, proptest};
 
     use super::*;
 
@@ -151,6 +175,20 @@ mod tests {
             prop_assert_eq!(reader.i64(), Some(i));
             prop_assert_eq!(reader.f64().map(f64::to_bits), Some(f));
             prop_assert_eq!(reader.u8(), None);
+        }
+
+        #[test]
+        fn words_read_as_bytes_do(bytes in vec(any::<u8>(), 0..12), high in any::<u8>()) {
+            // Most bytes go on: numbers of all lengths, also such that never end.
+            let bytes: Vec<u8> = bytes.iter().map(|b| b | (high & 0x80)).collect();
+            for at in 0..bytes.len() {
+                let (mut words, mut single) = (Reader::new(&bytes[at..]), Reader::new(&bytes[at..]));
+                prop_assert_eq!(words.u64(), single.u64_by_bytes());
+                if words.len() != single.len() {
+                    // Where there is no number nobody goes on.
+                    prop_assert_eq!(Reader::new(&bytes[at..]).u64(), None);
+                }
+            }
         }
     }
 

@@ -120,14 +120,15 @@ impl OpenChunk {
         (self.count > 0).then(|| (self.last_ms, f64::from_bits(self.xor.last)))
     }
 
-    /// Appends all samples to the columns.
-    pub(crate) fn read(&self, times: &mut Vec<i64>, values: &mut Vec<f64>) {
-        let mut bytes = Vec::with_capacity(self.bits.heap_bytes() + 8 + PADDING);
-        self.bits.copy_to(&mut bytes);
-        bytes.extend_from_slice(&[0; PADDING]);
+    /// Appends all samples to the columns, with `room` for the bits, whatever it holds.
+    pub(crate) fn read(&self, times: &mut Vec<i64>, values: &mut Vec<f64>, room: &mut Vec<u8>) {
+        room.clear();
+        room.reserve(self.bits.heap_bytes() + 8 + PADDING);
+        self.bits.copy_to(room);
+        room.extend_from_slice(&[0; PADDING]);
         times.reserve(self.count());
         values.reserve(self.count());
-        decode(&bytes, self.first_ms, self.count(), times, values)
+        decode(room, self.first_ms, self.count(), times, values)
             .expect("an open chunk reads back what was pushed");
     }
 }
@@ -249,7 +250,7 @@ mod tests {
         for (time, bits) in samples {
             chunk.push(*time, f64::from_bits(*bits));
         }
-        chunk.read(&mut read.0, &mut read.1);
+        chunk.read(&mut read.0, &mut read.1, &mut vec![1, 2, 3]);
         let back: Vec<_> = read
             .0
             .iter()

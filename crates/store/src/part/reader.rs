@@ -16,7 +16,8 @@ use super::{
     name,
 };
 use crate::{
-    chunk::{Chunk, read_values, times, windows},
+    block_cache::BlockCache,
+    chunk::{Chunk, Kind, read_values, times, windows},
     columns::Columns,
     disk::{Disk, ReadFile},
     registry::NONE,
@@ -82,6 +83,8 @@ pub(crate) struct SharedTimes {
     inline: Vec<u8>,
     from_ms: i64,
     times: Vec<i64>,
+    /// Values decoded last.
+    values: Columns,
     room: Vec<i64>,
     window: Window,
 }
@@ -247,6 +250,53 @@ impl Part {
         out.times.extend_from_slice(&shared.times);
         let bytes = self.column(block.values, &mut shared.window)?;
         let decoded = read_values(block.kind, bytes, block.count, out, &mut shared.room);
+        decoded.ok_or_else(|| self.corrupt("a column of values cannot be read"))
+    }
+
+    /// As [`Part::read_view`]; of floats that are stored those alone that lie in the range, decoded
+    /// only if they are not in the cache.
+    pub(crate) fn read_range(
+        &self,
+        block: &BlockView<'_>,
+        (from_ms, to_ms): (i64, i64),
+        cache: &BlockCache,
+        shared: &mut SharedTimes,
+        out: &mut Columns,
+    ) -> Result<(), PartError> {
+        let (Kind::Floats, Some(at)) = (block.kind, block.values.stored_at()) else {
+            return self.read_view(block, shared, out);
+        };
+        self.read_times(block, shared)?;
+        let end = shared.times.partition_point(|t| *t <= to_ms);
+        let start = shared.times[..end].partition_point(|t| *t < from_ms);
+        let key = (self.footer.sequence, at);
+        match cache.get(key).filter(|kept| kept.len() == block.count) {
+            Some(kept) => out.push_floats(&shared.times[start..end], &kept[start..end]),
+            None => {
+                self.read_values_alone(block, shared)?;
+                let values = &shared.values.values;
+                cache.offer(key, values);
+                out.push_floats(&shared.times[start..end], &values[start..end]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Decodes the floats of a block.
+    fn read_values_alone(
+        &self,
+        block: &BlockView<'_>,
+        shared: &mut SharedTimes,
+    ) -> Result<(), PartError> {
+        let SharedTimes {
+            values,
+            room,
+            window,
+            ..
+        } = shared;
+        values.truncate(0);
+        let bytes = self.column(block.values, window)?;
+        let decoded = read_values(Kind::Floats, bytes, block.count, values, room);
         decoded.ok_or_else(|| self.corrupt("a column of values cannot be read"))
     }
 

@@ -109,6 +109,40 @@ proptest! {
 }
 
 #[test]
+fn columns_read_again_come_from_memory_and_are_the_same() {
+    let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let [kept, plain] = [Config::default().block_cache_bytes, 0].map(|bytes| {
+        let config = Config {
+            block_cache_bytes: bytes,
+            ..quiet()
+        };
+        let dir = dirs[usize::from(bytes == 0)].path();
+        let store = Store::open(dir, config, HandClock::new()).unwrap();
+        // Two parts with the same series, and so with columns at the same places.
+        for part in 0..2 {
+            for series in 0..SERIES {
+                let value = |i: i64| ((i * i + part) % 97 + series as i64) as f64;
+                let sample = |i: i64| (at(0) + (100 * part + i) * 10_000, value(i));
+                for (time, value) in (0..100).map(sample) {
+                    append(&store, &[(&of(series), time, value)]);
+                }
+            }
+            store.flush().unwrap();
+        }
+        store
+    });
+    for (from, to) in [(0, 40), (8, 25), (0, 40), (16, 17), (20, 22), (33, 40)] {
+        let [own, wanted] = [&kept, &plain].map(|s| read(s.select(&all(from, to)).unwrap()));
+        assert_eq!(own, wanted);
+        assert_eq!(own.len(), SERIES);
+    }
+    let (own, none) = (kept.stats(), plain.stats());
+    assert!(own.block_cache_hits > own.block_cache_misses, "{own:?}");
+    assert!(own.block_cache_bytes > 0, "{own:?}");
+    assert_eq!((none.block_cache_hits, none.block_cache_bytes), (0, 0));
+}
+
+#[test]
 fn pieces_that_wait_while_numbers_are_given_back_still_have_each_series_once() {
     let dir = tempfile::tempdir().unwrap();
     let config = Config {
