@@ -529,15 +529,16 @@ fn sample(row: Row, time_ms: i64) -> Option<VectorSample> {
 }
 
 fn points(row: Row, grid: Grid) -> MatrixSeries {
-    let floats = row
-        .floats
-        .iter()
-        .enumerate()
-        .filter(|(_, v)| is_present(**v));
+    let mut floats = Vec::with_capacity(row.floats.iter().filter(|v| is_present(**v)).count());
+    for (i, value) in row.floats.iter().enumerate() {
+        if is_present(*value) {
+            floats.push((grid.time(i), *value));
+        }
+    }
     let histograms = row.histograms.into_iter().enumerate();
     MatrixSeries {
         labels: row.labels,
-        floats: floats.map(|(i, v)| (grid.time(i), *v)).collect(),
+        floats,
         histograms: histograms
             .filter_map(|(i, h)| h.map(|h| (grid.time(i), h)))
             .collect(),

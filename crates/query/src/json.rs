@@ -83,14 +83,22 @@ fn write_matrix(out: &mut Vec<u8>, series: &[MatrixSeries]) {
     out.push(b']');
 }
 
-/// Beginnings of points, `[1700000000.5,"`: series of one answer share their times.
+/// Beginnings of points, `,[1700000000.5,"`: series of one answer share their times.
 #[derive(Debug, Default)]
 struct Stamps {
     times: Vec<i64>,
-    /// Where each text ends.
-    ends: Vec<usize>,
-    texts: Vec<u8>,
+    texts: Vec<Stamp>,
 }
+
+/// A short text in a place of fixed size: it is copied whole, which is a move or two, and cut.
+#[derive(Debug, Clone, Copy)]
+struct Stamp {
+    text: [u8; STAMP_BYTES],
+    length: usize,
+}
+
+/// More than the longest beginning of a point takes.
+const STAMP_BYTES: usize = 32;
 
 impl Stamps {
     /// Takes the times of a series that has more of them than any before.
@@ -99,40 +107,53 @@ impl Stamps {
             return;
         }
         *self = Self::default();
+        let mut text = Vec::new();
         for (time, _) in &series.floats {
-            write_stamp(&mut self.texts, *time);
+            text.clear();
+            write_stamp(&mut text, *time);
+            let mut stamp = Stamp {
+                text: [0; STAMP_BYTES],
+                length: text.len(),
+            };
+            stamp.text[..text.len()].copy_from_slice(&text);
             self.times.push(*time);
-            self.ends.push(self.texts.len());
+            self.texts.push(stamp);
         }
     }
+}
 
-    fn text(&self, at: usize) -> &[u8] {
-        let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.texts[start..self.ends[at]]
+impl Stamp {
+    fn write(&self, out: &mut Vec<u8>) {
+        let end = out.len() + self.length;
+        out.extend_from_slice(&self.text);
+        out.truncate(end);
     }
 }
 
 fn write_stamp(out: &mut Vec<u8>, time_ms: i64) {
-    out.push(b'[');
+    out.extend_from_slice(b",[");
     write_time(out, time_ms);
     out.extend_from_slice(b",\"");
 }
 
+/// There is at least one.
 fn write_floats(out: &mut Vec<u8>, floats: &[(i64, f64)], stamps: &Stamps) {
+    let begin = out.len();
     let mut at = 0;
-    for (i, (time, value)) in floats.iter().enumerate() {
-        out.push(if i == 0 { b'[' } else { b',' });
+    for (time, value) in floats {
         while stamps.times.get(at).is_some_and(|t| t < time) {
             at += 1;
         }
         if stamps.times.get(at) == Some(time) {
-            out.extend_from_slice(stamps.text(at));
+            stamps.texts[at].write(out);
         } else {
             write_stamp(out, *time);
         }
         write_value(out, *value);
         out.extend_from_slice(b"\"]");
     }
+    // The comma before the first point.
+    out[begin] = b'[';
     out.push(b']');
 }
 

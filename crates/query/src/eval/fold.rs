@@ -31,10 +31,49 @@ enum Floats {
     Count(Vec<f64>),
     /// `min` and `max`: the value, and whether a newer one beats it.
     Extreme(Vec<f64>, fn(f64, f64) -> bool),
-    Sum(Vec<Option<Kahan>>),
+    Sum(Sums),
     Mean(Vec<Option<KahanMean>>),
     /// `stddev` and `stdvar`, by Welford's recurrence.
     Spread(Vec<Welford>),
+}
+
+/// A compensated sum a step ([`Kahan`]), its two parts in columns of their own: several steps are
+/// added at once.
+#[derive(Debug)]
+struct Sums {
+    /// [`ABSENT`] where nothing was added.
+    sums: Vec<f64>,
+    lost: Vec<f64>,
+}
+
+impl Sums {
+    /// Adds a column, as [`Kahan::plus`] does; every choice is made by selecting, none by a jump.
+    fn add(&mut self, values: &[f64]) {
+        for ((sum, lost), value) in self.sums.iter_mut().zip(&mut self.lost).zip(values) {
+            let before = Kahan {
+                sum: *sum,
+                lost: *lost,
+            };
+            let next = before.plus(*value);
+            let (is_there, is_first) = (is_present(*value), !is_present(before.sum));
+            let (grown, grown_lost) = if is_first {
+                (*value, 0.0)
+            } else {
+                (next.sum, next.lost)
+            };
+            (*sum, *lost) = if is_there {
+                (grown, grown_lost)
+            } else {
+                (before.sum, before.lost)
+            };
+        }
+    }
+
+    fn finish(self) -> Vec<f64> {
+        let both = self.sums.into_iter().zip(self.lost);
+        let one = |(sum, lost)| if is_present(sum) { sum + lost } else { ABSENT };
+        both.map(one).collect()
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -73,7 +112,10 @@ pub(super) struct Fold {
 impl Fold {
     pub(super) fn new(op: AggregateOp, steps: usize) -> Self {
         let floats = match op {
-            AggregateOp::Sum => Floats::Sum(vec![None; steps]),
+            AggregateOp::Sum => Floats::Sum(Sums {
+                sums: vec![ABSENT; steps],
+                lost: vec![0.0; steps],
+            }),
             AggregateOp::Avg => Floats::Mean(vec![None; steps]),
             AggregateOp::Min => Floats::Extreme(vec![ABSENT; steps], |new, old| new < old),
             AggregateOp::Max => Floats::Extreme(vec![ABSENT; steps], |new, old| new > old),
@@ -95,7 +137,7 @@ impl Fold {
     pub(super) fn bytes(op: AggregateOp, steps: usize) -> usize {
         steps
             * match op {
-                AggregateOp::Sum => size_of::<Option<Kahan>>(),
+                AggregateOp::Sum => size_of::<Kahan>(),
                 AggregateOp::Avg => size_of::<Option<KahanMean>>(),
                 AggregateOp::Stddev | AggregateOp::Stdvar => size_of::<Welford>(),
                 _ => size_of::<f64>(),
@@ -126,9 +168,7 @@ impl Fold {
                     best[i] = v;
                 }
             }),
-            Floats::Sum(sums) => present.for_each(|(i, v)| {
-                sums[i] = Some(sums[i].map_or_else(|| Kahan::of(v), |sum| sum.plus(v)));
-            }),
+            Floats::Sum(sums) => sums.add(values),
             Floats::Mean(means) => present.for_each(|(i, v)| match &mut means[i] {
                 Some(mean) => mean.add(v),
                 slot => *slot = Some(KahanMean::of(v)),
@@ -175,10 +215,7 @@ impl Fold {
                     .collect()
             }
             Floats::Extreme(best, _) => best,
-            Floats::Sum(sums) => sums
-                .into_iter()
-                .map(|s| s.map_or(ABSENT, |s| s.sum + s.lost))
-                .collect(),
+            Floats::Sum(sums) => sums.finish(),
             Floats::Mean(means) => means
                 .into_iter()
                 .map(|m| m.map_or(ABSENT, KahanMean::value))

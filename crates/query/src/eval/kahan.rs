@@ -22,18 +22,17 @@ impl Kahan {
     #[must_use]
     pub(crate) fn plus(self, term: f64) -> Self {
         let sum = self.sum + term;
-        if sum.is_infinite() {
-            return Self { sum, lost: 0.0 };
-        }
         let lost = if self.sum.abs() >= term.abs() {
             (self.sum - sum) + term
         } else {
             (term - sum) + self.sum
         };
-        Self {
-            sum,
-            lost: self.lost + lost,
-        }
+        let lost = if sum.is_infinite() {
+            0.0
+        } else {
+            self.lost + lost
+        };
+        Self { sum, lost }
     }
 
     pub(crate) fn value(self) -> f64 {

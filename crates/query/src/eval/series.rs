@@ -50,7 +50,9 @@ impl RangeSeries {
 
     /// A series as read.
     pub(crate) fn read(series: Series) -> Self {
-        let plain = series.histograms.is_empty() && !series.values.iter().any(|v| is_stale(*v));
+        // Without a way out in the middle several values are looked at at once.
+        let stale = |any: bool, v: &f64| any | is_stale(*v);
+        let plain = series.histograms.is_empty() && !series.values.iter().fold(false, stale);
         let mut out = Self {
             labels: series.labels,
             ..Self::default()
