@@ -4,28 +4,47 @@ use std::process::Command;
 
 use crate::step::Steps;
 
-/// A program and the Debian package that brings it.
+/// A Debian package, and the program or the file that tells that it is installed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Package {
-    program: &'static str,
+    brings: &'static str,
     package: &'static str,
 }
 
 /// What `cargo xtask test` needs beside Rust and Node.
 pub(crate) const FOR_TESTS: &[Package] = &[
     Package {
-        program: "chromium",
+        brings: "chromium",
         package: "chromium",
     },
     // A store elsewhere: the conformance suite runs against it.
     Package {
-        program: "victoria-metrics",
+        brings: "victoria-metrics",
         package: "victoria-metrics",
     },
     // Scrapes us and writes to us.
     Package {
-        program: "prometheus",
+        brings: "prometheus",
         package: "prometheus",
+    },
+    // Is told of our alerts, and reads what we read of its configuration.
+    Package {
+        brings: "prometheus-alertmanager",
+        package: "prometheus-alertmanager",
+    },
+    // Rules of a public project, as they are.
+    Package {
+        brings: "/etc/prometheus/ceph/ceph_default_alerts.yml",
+        package: "ceph-prometheus-alerts",
+    },
+    // System calls that fail, and a disk that is full.
+    Package {
+        brings: "strace",
+        package: "strace",
+    },
+    Package {
+        brings: "mkfs.ext4",
+        package: "e2fsprogs",
     },
 ];
 
@@ -33,7 +52,7 @@ pub(crate) const FOR_TESTS: &[Package] = &[
 pub(crate) fn install(steps: &Steps, packages: &[Package]) -> Result<(), String> {
     let missing: Vec<&str> = packages
         .iter()
-        .filter(|p| !on_path(p.program))
+        .filter(|p| !on_path(p.brings))
         .map(|p| p.package)
         .collect();
     if missing.is_empty() {
@@ -55,6 +74,7 @@ pub(crate) fn install(steps: &Steps, packages: &[Package]) -> Result<(), String>
     steps.run(&format!("install {}", missing.join(" ")), install)
 }
 
+/// Whether a program is on the path, or the file of this absolute path there.
 pub(crate) fn on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())

@@ -211,29 +211,46 @@ async fn alerts_that_follow_others_again_and_again_are_proposed_as_dependencies(
 fn files_in_the_manner_of_public_projects_are_checked_whole() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testdata/rules");
     for (name, count) in [("hosts.yml", 8), ("databases.yml", 7), ("clusters.yml", 12)] {
-        let file = folder.join(name).display().to_string();
-        let check = Command::new(program::alluse())
-            .args(["rules", "check", &file])
-            .output()
-            .unwrap();
-        let said = String::from_utf8(check.stdout).unwrap();
-        assert!(
-            said.contains(&format!("{count} rules, no mistakes")),
-            "{said}"
-        );
-        match Command::new("promtool")
-            .args(["check", "rules", &file])
-            .output()
-        {
-            Ok(theirs) => {
-                let theirs = String::from_utf8(theirs.stdout).unwrap();
-                assert!(
-                    theirs.contains(&format!("SUCCESS: {count} rules found")),
-                    "{theirs}"
-                );
-            }
-            Err(_absent) => eprintln!("promtool was not asked: it is not installed"),
+        checked_whole(&folder.join(name), count);
+    }
+}
+
+/// The rules that Ceph ships, as Debian packages them.
+#[test]
+fn a_file_of_a_public_project_is_checked_whole() {
+    let file = Path::new("/etc/prometheus/ceph/ceph_default_alerts.yml");
+    let Ok(text) = std::fs::read_to_string(file) else {
+        println!("skipped: no rules of Ceph (Debian: apt-get install ceph-prometheus-alerts)");
+        return;
+    };
+    let count = text
+        .lines()
+        .filter(|l| l.trim_start().starts_with("- alert:"))
+        .count();
+    assert!(count > 50, "{count}");
+    checked_whole(file, count);
+}
+
+/// We and promtool find so many rules and no mistake.
+fn checked_whole(file: &Path, count: usize) {
+    let file = file.display().to_string();
+    let check = Command::new(program::alluse())
+        .args(["rules", "check", &file])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(check.stdout).unwrap();
+    let expected = format!("{count} rules, no mistakes");
+    assert!(said.contains(&expected), "{said}");
+    match Command::new("promtool")
+        .args(["check", "rules", &file])
+        .output()
+    {
+        Ok(theirs) => {
+            let theirs = String::from_utf8(theirs.stdout).unwrap();
+            let expected = format!("SUCCESS: {count} rules found");
+            assert!(theirs.contains(&expected), "{theirs}");
         }
+        Err(_absent) => eprintln!("promtool was not asked: it is not installed"),
     }
 }
 
