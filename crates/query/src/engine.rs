@@ -107,16 +107,17 @@ impl When {
             return Err(QueryError::BadInput(message.to_owned()));
         }
         // The difference of two times may not fit 64 bits.
-        let steps = (i128::from(end_ms) - i128::from(start_ms)) / i128::from(step_ms) + 1;
+        let steps = (i128::from(end_ms) - i128::from(start_ms)) / i128::from(step_ms);
         match usize::try_from(steps) {
-            Ok(count) if count <= steps_max => Ok(Grid {
+            Ok(steps) if steps <= steps_max => Ok(Grid {
                 start: start_ms,
                 step: step_ms,
-                count,
+                count: steps + 1,
             }),
             _ => Err(QueryError::BadInput(format!(
-                "exceeded maximum resolution of {steps_max} points per timeseries. Try \
-                 decreasing the query resolution (?step=XX)"
+                "exceeded maximum resolution of {} points per timeseries. Try decreasing the \
+                 query resolution (?step=XX)",
+                grouped(steps_max)
             ))),
         }
     }
@@ -142,6 +143,19 @@ impl Prepared<'_> {
             ..*self
         }
     }
+}
+
+/// A number with commas between its thousands.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 impl Engine {

@@ -24,6 +24,7 @@ mod map;
 mod order;
 mod over_time;
 mod pair;
+mod power;
 mod range;
 mod rank;
 mod rate;

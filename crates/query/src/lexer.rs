@@ -1,6 +1,7 @@
 //! Text to tokens, one pass, on demand. A token keeps its place; its text is a slice of the query.
 
 use crate::ast::{AggregateOp, BinaryOp};
+use crate::literal;
 use crate::position::Position;
 
 /// A token.
@@ -65,6 +66,23 @@ pub(crate) enum Keyword {
     Range,
     Infinity,
     NotANumber,
+}
+
+impl Keyword {
+    /// Whether a metric may have this name all the same.
+    pub(crate) fn may_name(self) -> bool {
+        !matches!(
+            self,
+            Self::Bool
+                | Self::On
+                | Self::Ignoring
+                | Self::GroupLeft
+                | Self::GroupRight
+                | Self::Infinity
+                | Self::NotANumber
+                | Self::Operator(BinaryOp::Atan2)
+        )
+    }
 }
 
 const KEYWORDS: &[(&str, Keyword)] = &[
@@ -325,7 +343,10 @@ impl<'a> Lexer<'a> {
                 Some(_) => i += 1,
             }
         }
-        Ok(self.take(i + 1 - start, TokenKind::Text))
+        match literal::unquote(&self.text[start..=i]) {
+            Ok(_) => Ok(self.take(i + 1 - start, TokenKind::Text)),
+            Err(why) => self.fault(start, why),
+        }
     }
 
     fn raw(&mut self) -> Result<TokenKind, Fault> {
@@ -364,7 +385,8 @@ fn number_length(text: &str) -> Option<usize> {
     if bytes.len() > 1 && bytes[0] == b'0' && matches!(bytes[1], b'x' | b'X') {
         let underscore = usize::from(bytes.get(2) == Some(&b'_'));
         let digits = digits_length(&bytes[2 + underscore..], |b| b.is_ascii_hexdigit())?;
-        return (digits > 0).then_some(2 + underscore + digits);
+        // `0x` alone is a number, though one that cannot be read.
+        return Some(2 + underscore + digits);
     }
     let decimal = |b: u8| b.is_ascii_digit();
     let mut n = digits_length(bytes, decimal)?;
@@ -460,7 +482,7 @@ mod tests {
 
     #[test]
     fn malformed_numbers_are_refused() {
-        for bad in ["1__0", "1_", "0x", "1e", "5q", "1.2.3x", "5m3", "1._5"] {
+        for bad in ["1__0", "1_", "1e", "5q", "1.2.3x", "5m3", "1._5"] {
             assert!(texts(bad).is_err(), "{bad}");
         }
     }

@@ -37,5 +37,5 @@ pub use explain::{Operator, Plan, Reads};
 pub use float_text::format_value;
 pub use limits::{Limits, Options};
 pub use meter::Took;
-pub use parser::{parse, parse_selector};
+pub use parser::{parse, parse_metric_selector, parse_selector};
 pub use workers::Workers;

@@ -9,7 +9,7 @@ pub struct Limits {
     pub depth: usize,
     /// Most binary operators in one query.
     pub operators: usize,
-    /// Most steps of a range query (Prometheus refuses more than 11,000 points a series).
+    /// Most steps from the first point of a range query to its last (Prometheus: 11,000).
     pub steps: usize,
     /// Most samples held at once: raw samples of the series at hand and points of results.
     pub samples: usize,

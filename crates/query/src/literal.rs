@@ -12,41 +12,60 @@ const UNITS_MS: &[(&str, i64)] = &[
 ];
 
 /// The value of a number as Go reads it: an integer in the base of its prefix (a leading zero
-/// means octal, if the digits allow), else a decimal.
-pub(crate) fn number(text: &str) -> Option<f64> {
+/// means octal, if the digits allow), else a decimal. An error says what Go says.
+pub(crate) fn number(text: &str) -> Result<f64, &'static str> {
+    const SYNTAX: &str = "invalid syntax";
     let plain: String = text.chars().filter(|c| *c != '_').collect();
     let digits = plain.trim_start_matches(['+', '-']);
     if let Some(hex) = digits
         .strip_prefix("0x")
         .or_else(|| digits.strip_prefix("0X"))
     {
-        return i64::from_str_radix(hex, 16).ok().map(|n| n as f64);
+        let value = i64::from_str_radix(hex, 16).or(Err(SYNTAX))?;
+        return Ok(value as f64);
     }
     let is_octal = digits.len() > 1 && digits.starts_with('0');
     if let Some(Ok(octal)) = is_octal.then(|| i64::from_str_radix(digits, 8)) {
-        return Some(octal as f64);
+        return Ok(octal as f64);
     }
-    plain.parse().ok()
+    match plain.parse() {
+        Ok(value) if f64::is_finite(value) => Ok(value),
+        // Inf and NaN are written in letters.
+        Ok(value) if plain.ends_with(|c: char| c.is_ascii_alphabetic()) => Ok(value),
+        Ok(_) => Err("value out of range"),
+        Err(_) => Err(SYNTAX),
+    }
 }
 
 /// The length of a duration such as `1h30m`, in ms; each unit at most once, longest first.
-pub(crate) fn duration_ms(text: &str) -> Option<i64> {
+pub(crate) fn duration_ms(text: &str) -> Result<i64, String> {
+    let ms = units_ms(text).ok_or_else(|| format!("not a valid duration string: {text:?}"))?;
+    // Prometheus keeps durations as nanoseconds in 64 bits.
+    let fits = ms.filter(|ms| *ms <= i64::MAX / 1_000_000);
+    fits.ok_or_else(|| "duration out of range".to_owned())
+}
+
+/// The same as far as 64 bits reach; none if these are no units in order.
+fn units_ms(text: &str) -> Option<Option<i64>> {
     let mut rest = text;
     let mut units = UNITS_MS.iter();
-    let mut total: i64 = 0;
+    let mut total = Some(0_i64);
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let count: i64 = rest[..digits].parse().ok()?;
+        if digits == 0 {
+            return None;
+        }
+        let count = rest[..digits].parse::<i64>().ok();
         let after = &rest[digits..];
         let length = after
             .find(|c: char| c.is_ascii_digit())
             .unwrap_or(after.len());
         let (_, ms) = units.by_ref().find(|(unit, _)| *unit == &after[..length])?;
-        total = total.checked_add(count.checked_mul(*ms)?)?;
+        let more = count.and_then(|count| count.checked_mul(*ms));
+        total = total.zip(more).and_then(|(a, b)| a.checked_add(b));
         rest = &after[length..];
     }
-    // Prometheus keeps durations as nanoseconds in 64 bits.
-    (total <= i64::MAX / 1_000_000).then_some(total)
+    Some(total)
 }
 
 /// A duration as Prometheus writes it; years and weeks only where nothing remains.
@@ -74,7 +93,7 @@ pub(crate) struct Unquoted {
 }
 
 /// The value of a string in quotes or backquotes; an error names what is wrong.
-pub(crate) fn unquote(text: &str) -> Result<Unquoted, &'static str> {
+pub(crate) fn unquote(text: &str) -> Result<Unquoted, String> {
     let inner = &text[1..text.len() - 1];
     if text.starts_with('`') {
         return Ok(Unquoted {
@@ -105,9 +124,11 @@ pub(crate) fn unquote(text: &str) -> Result<Unquoted, &'static str> {
     })
 }
 
+const UNTERMINATED: &str = "escape sequence not terminated";
+
 /// Decodes what follows a backslash; gives what remains.
-fn escape<'a>(rest: &'a [u8], quote: u8, out: &mut Vec<u8>) -> Result<&'a [u8], &'static str> {
-    let (c, after) = rest.split_first().ok_or("escape sequence not terminated")?;
+fn escape<'a>(rest: &'a [u8], quote: u8, out: &mut Vec<u8>) -> Result<&'a [u8], String> {
+    let (c, after) = rest.split_first().ok_or(UNTERMINATED)?;
     let simple = match c {
         b'a' => 7,
         b'b' => 8,
@@ -122,35 +143,47 @@ fn escape<'a>(rest: &'a [u8], quote: u8, out: &mut Vec<u8>) -> Result<&'a [u8], 
         b'x' => return coded(after, 2, 16, out),
         b'u' => return coded(after, 4, 16, out),
         b'U' => return coded(after, 8, 16, out),
-        _ => return Err("unknown escape sequence"),
+        _ => return Err(format!("unknown escape sequence {}", code_point(rest))),
     };
     out.push(simple);
     Ok(after)
 }
 
+/// A byte in three octal or two hexadecimal digits, or a character in four or eight.
 fn coded<'a>(
     rest: &'a [u8],
     length: usize,
     radix: u32,
     out: &mut Vec<u8>,
-) -> Result<&'a [u8], &'static str> {
-    let (digits, after) = rest
-        .split_at_checked(length)
-        .ok_or("escape sequence not terminated")?;
+) -> Result<&'a [u8], String> {
+    const INVALID: &str = "escape sequence is an invalid Unicode code point";
     let mut code = 0u32;
-    for digit in digits {
-        let value = char::from(*digit)
-            .to_digit(radix)
-            .ok_or("illegal character in escape")?;
+    for i in 0..length {
+        let digit = rest.get(i).ok_or(UNTERMINATED)?;
+        let value = char::from(*digit).to_digit(radix);
+        let value = value.ok_or_else(|| {
+            format!(
+                "illegal character {} in escape sequence",
+                code_point(&rest[i..])
+            )
+        })?;
         code = code.wrapping_mul(radix).wrapping_add(value);
     }
+    let after = &rest[length..];
     if length <= 3 {
-        out.push(u8::try_from(code).or(Err("escape sequence is an invalid byte"))?);
+        out.push(u8::try_from(code).or(Err(INVALID))?);
         return Ok(after);
     }
-    let c = char::from_u32(code).ok_or("escape sequence is an invalid Unicode code point")?;
+    let c = char::from_u32(code).ok_or(INVALID)?;
     out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
     Ok(after)
+}
+
+/// The first character as Go shows code points: `U+007A 'z'`.
+fn code_point(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    let c = text.chars().next().unwrap_or(char::REPLACEMENT_CHARACTER);
+    format!("U+{:04X} '{c}'", c as u32)
 }
 
 /// A text in double quotes, as [`unquote`] reads it.
@@ -190,7 +223,12 @@ mod tests {
             ("2.", 2.0),
         ];
         for (text, value) in cases {
-            assert_eq!(number(text), Some(value), "{text}");
+            assert_eq!(number(text), Ok(value), "{text}");
+        }
+        assert_eq!(number("Inf"), Ok(f64::INFINITY));
+        assert_eq!(number("1e400"), Err("value out of range"));
+        for text in ["0x", "0xffffffffffffffff"] {
+            assert_eq!(number(text), Err("invalid syntax"), "{text}");
         }
     }
 
@@ -200,8 +238,10 @@ mod tests {
             assert_eq!(duration_text(duration_ms(text).unwrap()), text);
         }
         for bad in ["5m1h", "1m1m", "5x", "99999999999y"] {
-            assert_eq!(duration_ms(bad), None, "{bad}");
+            assert!(duration_ms(bad).is_err(), "{bad}");
         }
+        let far = duration_ms("99999999999y");
+        assert_eq!(far.unwrap_err(), "duration out of range");
         assert_eq!(duration_text(-90_000), "-1m30s");
     }
 
@@ -217,7 +257,27 @@ mod tests {
             "AABC"
         );
         assert!(!unquote(r#""a\xc5z""#).unwrap().is_valid);
-        assert!(unquote(r#""\q""#).is_err());
-        assert!(unquote(r#""\ud800""#).is_err());
+        for (text, why) in [
+            (r#""\q""#, "unknown escape sequence U+0071 'q'"),
+            (
+                r#""\xzz""#,
+                "illegal character U+007A 'z' in escape sequence",
+            ),
+            (
+                r#""\18a""#,
+                "illegal character U+0038 '8' in escape sequence",
+            ),
+            (r#""\u12""#, "escape sequence not terminated"),
+            (
+                r#""\400""#,
+                "escape sequence is an invalid Unicode code point",
+            ),
+            (
+                r#""\ud800""#,
+                "escape sequence is an invalid Unicode code point",
+            ),
+        ] {
+            assert_eq!(unquote(text).err().as_deref(), Some(why), "{text}");
+        }
     }
 }

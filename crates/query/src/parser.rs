@@ -40,6 +40,15 @@ pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
     parsed.map_err(|fault| parse_error(text, fault))
 }
 
+/// Parses a bare selector as `match[]` of the HTTP API takes it: no modifier, no parentheses; it
+/// may select everything.
+pub fn parse_metric_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
+    let limits = Limits::default();
+    let parsed =
+        within_length(text, &limits).and_then(|()| Parser::new(text, &limits)?.metric_selector());
+    parsed.map_err(|fault| parse_error(text, fault))
+}
+
 pub(crate) fn parse_within(query: &str, limits: &Limits) -> Result<Expr, ParseError> {
     let parsed = within_length(query, limits).and_then(|()| {
         let expr = Parser::new(query, limits)?.whole()?;
@@ -110,6 +119,22 @@ impl<'a> Parser<'a> {
         let expr = self.expr(0)?;
         match self.token.kind {
             TokenKind::End => Ok(expr),
+            _ => self.unexpected("", ""),
+        }
+    }
+
+    /// The whole text as a bare selector.
+    fn metric_selector(&mut self) -> Result<Vec<Matcher>, Fault> {
+        let name = match self.token.kind {
+            TokenKind::LeftBrace => None,
+            TokenKind::MetricName => Some(self.advance()?),
+            TokenKind::Word if self.keyword().is_none_or(Keyword::may_name) => {
+                Some(self.advance()?)
+            }
+            _ => return self.unexpected("", ""),
+        };
+        match self.selector(name)? {
+            Expr::Vector(v) if self.at(TokenKind::End) => Ok(v.matchers),
             _ => self.unexpected("", ""),
         }
     }
@@ -276,14 +301,7 @@ impl<'a> Parser<'a> {
         match self.keyword() {
             Some(Keyword::Infinity | Keyword::NotANumber) => Ok(Expr::Number(self.number()?)),
             Some(Keyword::Aggregate(op)) if calls || self.groups_next()? => self.aggregate(op),
-            Some(
-                Keyword::Bool
-                | Keyword::On
-                | Keyword::Ignoring
-                | Keyword::GroupLeft
-                | Keyword::GroupRight
-                | Keyword::Operator(crate::ast::BinaryOp::Atan2),
-            ) => self.unexpected("", ""),
+            Some(keyword) if !keyword.may_name() => self.unexpected("", ""),
             None | Some(Keyword::Start | Keyword::End | Keyword::Step | Keyword::Range)
                 if calls =>
             {
@@ -311,9 +329,7 @@ impl<'a> Parser<'a> {
         let token = self.advance()?;
         let (text, position) = (self.slice(token.position), token.position);
         if token.kind == TokenKind::Duration {
-            let Some(ms) = literal::duration_ms(text) else {
-                return Err((format!("not a valid duration string: {text:?}"), position));
-            };
+            let ms = literal::duration_ms(text).map_err(|why| (why, position))?;
             return Ok(Number {
                 value: ms as f64 / 1000.0,
                 is_duration: true,
@@ -321,12 +337,15 @@ impl<'a> Parser<'a> {
             });
         }
         match literal::number(text) {
-            Some(value) => Ok(Number {
+            Ok(value) => Ok(Number {
                 value,
                 is_duration: false,
                 position,
             }),
-            None => Err((format!("error parsing number: {text:?}"), position)),
+            Err(why) => {
+                let whose = "error parsing number: strconv.ParseFloat: parsing";
+                Err((format!("{whose} {text:?}: {why}"), position))
+            }
         }
     }
 
@@ -357,12 +376,7 @@ impl<'a> Parser<'a> {
     /// The value of a string token.
     fn unquoted(&self, token: Token) -> Result<literal::Unquoted, Fault> {
         let text = self.slice(token.position);
-        literal::unquote(text).map_err(|why| {
-            (
-                format!("error unquoting string {text:?}: {why}"),
-                token.position,
-            )
-        })
+        literal::unquote(text).map_err(|why| (why, token.position))
     }
 
     fn text_literal(&mut self) -> Result<Expr, Fault> {

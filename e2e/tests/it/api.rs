@@ -415,26 +415,26 @@ async fn limits_hold_and_say_which_they_are() {
         .await;
     assert!(error.contains("1000") || error.contains("1,000"), "{error}");
 
-    // 11,000 points a series, as Prometheus.
+    // 11,000 steps, as Prometheus.
     let most = [
-        ("query", "vector(1)"),
-        ("start", "0"),
-        ("end", "10999"),
-        ("step", "1"),
-    ];
-    let points = scene.data("query_range", &most).await;
-    assert_eq!(
-        points["result"][0]["values"].as_array().unwrap().len(),
-        11_000
-    );
-    let more = [
         ("query", "vector(1)"),
         ("start", "0"),
         ("end", "11000"),
         ("step", "1"),
     ];
+    let points = scene.data("query_range", &most).await;
+    assert_eq!(
+        points["result"][0]["values"].as_array().unwrap().len(),
+        11_001
+    );
+    let more = [
+        ("query", "vector(1)"),
+        ("start", "0"),
+        ("end", "11001"),
+        ("step", "1"),
+    ];
     let error = scene.refused("query_range", &more, 400, "bad_data").await;
-    assert!(error.contains("11000"), "{error}");
+    assert!(error.contains("11,000 points"), "{error}");
 
     let body = format!("query=up&x={}", "x".repeat(200_000));
     let kind = "application/x-www-form-urlencoded";

@@ -18,7 +18,7 @@ pub(super) async fn query(
     let to_ms = params.moment_ms("end")?.unwrap_or(i64::MAX);
     if to_ms < from_ms {
         return Err(ApiError::bad(
-            "invalid parameter \"end\": end timestamp must not be before start timestamp",
+            "end timestamp must not be before start timestamp",
         ));
     }
     let read = move || app.reader.exemplars(&any_of, from_ms, to_ms);
@@ -29,8 +29,7 @@ pub(super) async fn query(
 
 /// The matchers of every selector in an expression.
 fn selectors(query: &str) -> Result<Vec<Vec<Matcher>>, ApiError> {
-    let expression = query::parse(query)
-        .map_err(|e| ApiError::bad(format!("invalid parameter \"query\": {e}")))?;
+    let expression = query::parse(query).map_err(|e| ApiError::bad(e.to_string()))?;
     let selectors = expression.selectors();
     Ok(selectors.iter().map(|s| s.matchers.clone()).collect())
 }

@@ -28,7 +28,7 @@ impl When {
             return Ok(Self::Over(
                 params.required_time_ms("start")?,
                 params.required_time_ms("end")?,
-                params.required_span_ms("step")?,
+                params.step_ms()?,
             ));
         }
         let time_ms = params.moment_ms("time")?;

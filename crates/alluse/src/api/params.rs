@@ -122,42 +122,38 @@ impl Params {
         })
     }
 
-    /// A span that has to be given, ms.
-    pub(crate) fn required_span_ms(&self, key: &str) -> Result<i64, ApiError> {
-        let number = self.get(key).and_then(|text| text.parse::<f64>().ok());
-        if number.is_some_and(|seconds| seconds <= 0.0) {
-            return Err(ApiError::bad(format!(
-                "invalid parameter {key:?}: zero or negative query resolution step widths are \
-                 not accepted. Try a positive integer"
-            )));
-        }
-        self.span_ms(key)?.ok_or_else(|| {
+    /// The step of a range, ms: above zero, and given.
+    pub(crate) fn step_ms(&self) -> Result<i64, ApiError> {
+        let step = self.span("step")?.ok_or_else(|| {
             let message = "cannot parse \"\" to a valid duration";
-            ApiError::bad(format!("invalid parameter {key:?}: {message}"))
-        })
+            ApiError::bad(format!("invalid parameter \"step\": {message}"))
+        })?;
+        if step.is_positive() {
+            return Ok(step.ms.max(1));
+        }
+        Err(ApiError::bad(
+            "invalid parameter \"step\": zero or negative query resolution step widths are not \
+             accepted. Try a positive integer",
+        ))
     }
 
-    /// A time span, ms: seconds, or a duration such as `5m`.
-    pub(crate) fn span_ms(&self, key: &str) -> Result<Option<i64>, ApiError> {
+    /// A time span: seconds, or a duration such as `5m`. It may be zero or less.
+    pub(crate) fn span(&self, key: &str) -> Result<Option<Span>, ApiError> {
         let Some(text) = self.get(key).filter(|v| !v.is_empty()) else {
             return Ok(None);
         };
-        let ms = span_ms(text).ok_or_else(|| {
-            let message = format!("cannot parse {text:?} to a valid duration");
-            ApiError::bad(format!("invalid parameter {key:?}: {message}"))
-        })?;
-        Ok(Some(ms))
+        let span = Span::parse(text);
+        let span =
+            span.map_err(|why| ApiError::bad(format!("invalid parameter {key:?}: {why}")))?;
+        Ok(Some(span))
     }
 
     /// How many answers are wanted at most; 0 for all.
     pub(crate) fn limit(&self) -> Result<usize, ApiError> {
         match self.get("limit").filter(|v| !v.is_empty()) {
             None => Ok(0),
-            Some(text) => text.parse().map_err(|_number| {
-                ApiError::bad(format!(
-                    "invalid parameter \"limit\": {text:?} is not a whole number"
-                ))
-            }),
+            Some(text) => limit(text)
+                .map_err(|why| ApiError::bad(format!("invalid parameter \"limit\": {why}"))),
         }
     }
 
@@ -169,40 +165,79 @@ impl Params {
     }
 }
 
-/// The matchers of a plain selector such as `up{job="a"}`.
-pub(crate) fn selector(text: &str, key: &str) -> Result<Vec<Matcher>, ApiError> {
-    let expression =
-        query::parse(text).map_err(|e| ApiError::bad(format!("invalid parameter {key:?}: {e}")))?;
-    match expression {
-        query::ast::Expr::Vector(selector) => Ok(selector.matchers.clone()),
-        _ => Err(ApiError::bad(format!(
-            "invalid parameter {key:?}: {text:?} is not a plain selector of series"
-        ))),
+/// A limit, refused in the words of Prometheus.
+fn limit(text: &str) -> Result<usize, String> {
+    match text.parse::<i64>() {
+        Ok(limit) => usize::try_from(limit).or(Err("limit must be non-negative".to_owned())),
+        Err(_) => Err(format!("strconv.Atoi: parsing {text:?}: invalid syntax")),
     }
 }
+
+/// The matchers of a plain selector such as `up{job="a"}`; it must not select everything.
+pub(crate) fn selector(text: &str, key: &str) -> Result<Vec<Matcher>, ApiError> {
+    let bad = |why: String| ApiError::bad(format!("invalid parameter {key:?}: {why}"));
+    let matchers = query::parse_metric_selector(text).map_err(|e| bad(e.to_string()))?;
+    if matchers.iter().all(|m| m.matches("")) {
+        let why = "must contain at least one non-empty matcher";
+        return Err(bad(format!("{key} {why}")));
+    }
+    Ok(matchers)
+}
+
+/// A length of time, ms, and what is left of it below a millisecond.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Span {
+    pub(crate) ms: i64,
+    rest: f64,
+}
+
+impl Span {
+    /// An error says what Prometheus says.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        if let Ok(seconds) = text.parse::<f64>() {
+            // In nanoseconds it has to fit 64 bits.
+            let ms = seconds * 1e3;
+            if !(ms.abs() <= TIME_MS_MAX as f64) {
+                let why = "to a valid duration. It overflows int64";
+                return Err(format!("cannot parse {text:?} {why}"));
+            }
+            return Ok(Self {
+                ms: ms.trunc() as i64,
+                rest: ms.fract(),
+            });
+        }
+        let begins = text.starts_with(|c: char| c.is_ascii_digit());
+        match query::parse(text) {
+            Ok(query::ast::Expr::Number(n)) if n.is_duration && begins => Ok(Self {
+                ms: (n.value * 1e3).round() as i64,
+                rest: 0.0,
+            }),
+            _ => Err(format!("cannot parse {text:?} to a valid duration")),
+        }
+    }
+
+    pub(crate) fn is_positive(self) -> bool {
+        self.ms > 0 || self.rest > 0.0
+    }
+}
+
+/// What Prometheus's own clients send for "since ever" and "for ever".
+const EVER: [(&str, i64); 2] = [
+    ("-292273086-05-16T16:47:06Z", -TIME_MS_MAX),
+    ("292277025-08-18T07:12:54.999999999Z", TIME_MS_MAX),
+];
 
 pub(crate) fn time_ms(text: &str) -> Option<i64> {
     if let Ok(seconds) = text.parse::<f64>() {
         return seconds_to_ms(seconds);
     }
-    rfc3339_ms(text)
+    let ever = EVER.iter().find(|(said, _)| *said == text);
+    ever.map_or_else(|| rfc3339_ms(text), |(_, ms)| Some(*ms))
 }
 
-fn span_ms(text: &str) -> Option<i64> {
-    let ms = match text.parse::<f64>() {
-        Ok(seconds) => seconds_to_ms(seconds)?,
-        Err(_not_a_number) => {
-            let span = crate::config::duration::parse(text).ok()?;
-            i64::try_from(span.as_millis())
-                .ok()
-                .filter(|ms| *ms <= TIME_MS_MAX)?
-        }
-    };
-    (ms > 0).then_some(ms)
-}
-
+/// Whole seconds and their rest, which is rounded to milliseconds on its own.
 fn seconds_to_ms(seconds: f64) -> Option<i64> {
-    let ms = (seconds * 1_000.0).round();
+    let ms = seconds.trunc() * 1_000.0 + (seconds.fract() * 1_000.0).round();
     (ms.abs() <= TIME_MS_MAX as f64).then_some(ms as i64)
 }
 
@@ -240,18 +275,71 @@ mod tests {
             Some(1_435_781_430_781)
         );
         assert_eq!(time_ms("1970-01-01T00:00:00Z"), Some(0));
+        assert_eq!(time_ms("1.0005"), Some(1_000));
+        assert_eq!(time_ms("-1.5"), Some(-1_500));
+        assert_eq!(time_ms("-292273086-05-16T16:47:06Z"), Some(-TIME_MS_MAX));
         assert_eq!(time_ms("yesterday"), None);
         assert_eq!(time_ms("1e300"), None);
         assert_eq!(time_ms("NaN"), None);
     }
 
     #[test]
-    fn spans_are_seconds_or_durations_above_zero() {
-        assert_eq!(span_ms("15"), Some(15_000));
-        assert_eq!(span_ms("0.5"), Some(500));
-        assert_eq!(span_ms("5m"), Some(300_000));
-        assert_eq!(span_ms("0"), None);
-        assert_eq!(span_ms("-1"), None);
+    fn spans_are_seconds_or_durations_and_may_be_none() {
+        let span = |text: &str| Span::parse(text).map(|span| (span.ms, span.is_positive()));
+        for (text, ms) in [
+            ("15", 15_000),
+            ("0.5", 500),
+            ("5m", 300_000),
+            ("1y", 31_536_000_000),
+        ] {
+            assert_eq!(span(text), Ok((ms, true)), "{text}");
+        }
+        assert_eq!(span("0.0001"), Ok((0, true)));
+        assert_eq!(span("0"), Ok((0, false)));
+        assert_eq!(span("-1"), Ok((-1_000, false)));
+        assert_eq!(
+            span("1e20").unwrap_err(),
+            "cannot parse \"1e20\" to a valid duration. It overflows int64"
+        );
+        for text in ["x", "-5m", "5m1h", "step()", "1+1"] {
+            let why = format!("cannot parse {text:?} to a valid duration");
+            assert_eq!(span(text), Err(why));
+        }
+    }
+
+    #[test]
+    fn limits_and_selectors_are_refused_in_the_words_of_prometheus() {
+        let params = |key: &str, value: &str| Params(vec![(key.to_owned(), value.to_owned())]);
+        let said = |error: ApiError| error.message;
+        let limit = |text| params("limit", text).limit().map_err(said);
+        assert_eq!((limit(""), limit("0"), limit("7")), (Ok(0), Ok(0), Ok(7)));
+        assert!(
+            limit("x")
+                .unwrap_err()
+                .ends_with("strconv.Atoi: parsing \"x\": invalid syntax")
+        );
+        assert!(
+            limit("-1")
+                .unwrap_err()
+                .ends_with("limit must be non-negative")
+        );
+        let refused = |text| {
+            params("match[]", text)
+                .matchers()
+                .map_err(said)
+                .unwrap_err()
+        };
+        for (text, why) in [
+            ("{}", "match[] must contain at least one non-empty matcher"),
+            ("", "1:1: parse error: unexpected end of input"),
+            ("up(", "1:3: parse error: unexpected \"(\""),
+            ("up offset 5m", "1:4: parse error: unexpected <offset>"),
+            ("(up)", "1:1: parse error: unexpected \"(\""),
+        ] {
+            let expected = format!("invalid parameter \"match[]\": {why}");
+            assert_eq!(refused(text), expected, "{text}");
+        }
+        assert_eq!(params("match[]", "offset").matchers().unwrap().len(), 1);
     }
 
     #[test]

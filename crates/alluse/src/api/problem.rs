@@ -16,7 +16,7 @@ use crate::queries::Refused;
 pub(crate) struct ApiError {
     status: StatusCode,
     kind: &'static str,
-    message: String,
+    pub(super) message: String,
 }
 
 /// Seconds after which an overloaded server asks to be tried again.

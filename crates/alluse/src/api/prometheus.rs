@@ -10,7 +10,12 @@ use axum::{
 use query::{Answer, Engine, Phase, QueryError, QueryValue, Watch};
 use serde_json::json;
 
-use super::{App, names::TRUNCATED, params::Params, problem::ApiError};
+use super::{
+    App,
+    names::TRUNCATED,
+    params::{Params, Span},
+    problem::ApiError,
+};
 use crate::queries::{Admitted, Asked};
 
 pub(super) type Reply = Result<Response, ApiError>;
@@ -51,7 +56,7 @@ pub(super) async fn range(
             "invalid parameter \"end\": end timestamp must not be before start time",
         ));
     }
-    let step_ms = params.required_span_ms("step")?;
+    let step_ms = params.step_ms()?;
     if let Some(remote) = &app.answers {
         return forwarded(&app, remote, "query_range", params).await;
     }
@@ -150,11 +155,11 @@ async fn evaluate(
 
 /// The time a query may take: what the request wants, and no more than the server gives.
 pub(super) fn timeout(app: &App, params: &Params) -> Result<Duration, ApiError> {
-    let asked_ms = params
-        .span_ms("timeout")?
-        .and_then(|ms| u64::try_from(ms).ok());
     let most = app.config.server.query_timeout;
-    Ok(asked_ms.map_or(most, |ms| most.min(Duration::from_millis(ms))))
+    // Less than nothing is over at once, too.
+    let asked = params.span("timeout")?;
+    let asked = asked.map(|span| Duration::from_millis(u64::try_from(span.ms).unwrap_or(0)));
+    Ok(asked.map_or(most, |asked| most.min(asked)))
 }
 
 /// What an answer takes, as values and as JSON.
@@ -279,9 +284,16 @@ fn cut<T>(list: &mut Vec<T>, limit: usize) -> bool {
 
 /// The engine, looking as far back as the request says (`lookback_delta`).
 pub(super) fn engine(app: &App, params: &Params) -> Result<Engine, ApiError> {
-    let Some(lookback_ms) = params.span_ms("lookback_delta")? else {
+    let Some(text) = params.get("lookback_delta").filter(|v| !v.is_empty()) else {
         return Ok(app.engine.clone());
     };
+    let span = Span::parse(text);
+    let span =
+        span.map_err(|why| ApiError::bad(format!("error parsing lookback delta duration: {why}")))?;
+    if span.ms <= 0 {
+        return Ok(app.engine.clone());
+    }
+    let lookback_ms = span.ms;
     let engine = app.engine.clone();
     let options = query::Options {
         lookback_ms,

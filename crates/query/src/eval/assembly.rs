@@ -17,7 +17,9 @@ pub(crate) fn same_labelset() -> QueryError {
 pub(crate) struct Assembly {
     steps: usize,
     rows: Vec<Row>,
-    numbers: FxHashMap<Labels, usize>,
+    /// By labels, and whether the name goes at the end: one that stays and one that goes are two
+    /// series in the end.
+    numbers: FxHashMap<(Labels, bool), usize>,
 }
 
 impl Assembly {
@@ -35,7 +37,10 @@ impl Assembly {
     pub(crate) fn row(&mut self, labels: &Labels, drop_name: bool) -> usize {
         let next = self.rows.len();
         if self.steps > 1 {
-            let number = *self.numbers.entry(labels.clone()).or_insert(next);
+            let number = *self
+                .numbers
+                .entry((labels.clone(), drop_name))
+                .or_insert(next);
             if number < next {
                 return number;
             }

@@ -174,12 +174,12 @@ fn limited(limits: Limits) -> Engine {
 
 #[test]
 fn more_steps_than_allowed_are_bad_input() {
-    let refused = Engine::default().range(&plain(), "x", 0, 11_000_000, 1000);
+    let refused = Engine::default().range(&plain(), "x", 0, 11_001_000, 1000);
     let Err(QueryError::BadInput(message)) = refused else {
         panic!("{refused:?}")
     };
     assert!(
-        message.starts_with("exceeded maximum resolution of 11000 points"),
+        message.starts_with("exceeded maximum resolution of 11,000 points"),
         "{message}"
     );
     let refused = Engine::default().range(&plain(), "x", i64::MIN, i64::MAX, 1);
