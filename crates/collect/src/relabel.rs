@@ -6,7 +6,7 @@
 
 mod md5;
 
-use model::{Labels, LabelsBuilder};
+use model::{Labels, LabelsBuilder, re2};
 use regex::{Captures, Regex, RegexBuilder};
 use serde::Deserialize;
 use thiserror::Error;
@@ -124,7 +124,7 @@ impl Rule {
     /// The rule, checked.
     pub fn new(said: RuleConfig) -> Result<Self, RelabelError> {
         check(&said)?;
-        let anchored = format!("^(?s:{})$", said.regex);
+        let anchored = format!("^(?s:{})$", re2::translated(&said.regex));
         let compiled = RegexBuilder::new(&anchored)
             .size_limit(REGEX_BYTES_MAX)
             .build();
@@ -227,7 +227,7 @@ fn get<'l>(labels: &'l LabelsBuilder, name: &str) -> &'l str {
 
 fn expanded(found: &Captures<'_>, template: &str) -> String {
     let mut text = String::new();
-    found.expand(template, &mut text);
+    re2::expand(found, template, &mut text);
     text
 }
 

@@ -5,7 +5,7 @@
 //! [`proposal`] (what to try) → [`decision`] (may we) → [`change`] (what is done) →
 //! [`verdict`] (what it was worth). [`alert`] is what people are called for; [`knob`] is the thing
 //! that changes; [`ports`] are the seams between stages; [`clock`] is the only way to learn the
-//! time.
+//! time; [`re2`] is how regular expressions are read.
 
 pub mod alert;
 pub mod change;
@@ -21,6 +21,7 @@ pub mod matcher;
 pub mod points;
 pub mod ports;
 pub mod proposal;
+pub mod re2;
 pub mod sample;
 pub mod series;
 pub mod study;

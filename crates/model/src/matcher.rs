@@ -4,6 +4,8 @@ use std::fmt;
 
 use regex::Regex;
 
+use crate::re2;
+
 /// How a [`Matcher`] compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MatchOp {
@@ -58,7 +60,7 @@ impl Matcher {
             MatchOp::Equal | MatchOp::NotEqual => None,
             MatchOp::Regex | MatchOp::NotRegex => Some(
                 // As Prometheus does: anchored, and `.` matches a line break.
-                regex::RegexBuilder::new(&format!("^(?s:{value})$"))
+                regex::RegexBuilder::new(&format!("^(?s:{})$", re2::translated(&value)))
                     .size_limit(REGEX_BYTES_MAX)
                     .build()?,
             ),

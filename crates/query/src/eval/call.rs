@@ -97,10 +97,7 @@ impl Evaluator<'_> {
     fn stream_mapped(&self, c: &Call, grid: Grid, sink: &mut Sink<'_>) -> Result<()> {
         let kind = c.function.kind;
         if let (Some(of), None) = (calendar::function(kind), c.args.first()) {
-            let column = grid
-                .times()
-                .map(|t| of((t as f64 / 1000.0).floor()))
-                .collect();
+            let column = grid.times().map(|t| of((t / 1000) as f64)).collect();
             return sink(Row::from_floats(model::Labels::empty(), false, column));
         }
         let of_float = map::float_function(kind).or_else(|| calendar::function(kind));

@@ -284,7 +284,7 @@ fn quantile(q: f64, mut buckets: Vec<Bucket>) -> (f64, bool) {
         return (f64::NAN, forced && buckets.len() >= 2);
     }
     let rank = q * all;
-    let b = buckets[..last].partition_point(|bucket| bucket.count < rank || rank.is_nan());
+    let b = buckets[..last].partition_point(|bucket| !reaches(bucket.count, rank));
     if b == last {
         return (buckets[last - 1].bound, forced);
     }
@@ -301,6 +301,11 @@ fn quantile(q: f64, mut buckets: Vec<Bucket>) -> (f64, bool) {
     let Bucket { bound, count } = buckets[b];
     let share = (rank - below.count) / (count - below.count);
     (below.bound + (bound - below.bound) * share, forced)
+}
+
+/// Nothing reaches, and is reached by, NaN.
+fn reaches(count: f64, rank: f64) -> bool {
+    count >= rank
 }
 
 /// Levels out rounding and lifts counts that fall; tells whether any fell.

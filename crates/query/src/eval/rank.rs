@@ -9,6 +9,7 @@ use super::label_set::Grouping;
 use super::{Evaluator, Result, Sink, refuse, xxhash};
 use crate::annotations::Note;
 use crate::ast::{Aggregate, AggregateOp};
+use crate::float_text::format_general;
 
 /// Scalars from here on do not fit 64 bits.
 const INT_MAX: f64 = 9_223_372_036_854_774_784.0;
@@ -84,9 +85,11 @@ impl Evaluator<'_> {
             return Ok(false);
         }
         if smallest <= i64::MIN as f64 {
+            let smallest = format_general(smallest);
             return refuse(format!("Scalar value {smallest} underflows int64"));
         }
         if largest >= INT_MAX {
+            let largest = format_general(largest);
             return refuse(format!("Scalar value {largest} overflows int64"));
         }
         Ok(true)

@@ -1,6 +1,6 @@
 //! Functions that change labels: they look at no sample.
 
-use model::{Labels, METRIC_NAME};
+use model::{Labels, METRIC_NAME, re2};
 use regex::Regex;
 
 use super::grid::{Grid, Row};
@@ -41,7 +41,7 @@ fn label_name<'e>(expr: &'e Expr, role: &str) -> Result<&'e str> {
 }
 
 fn anchored(pattern: &str) -> Result<Regex> {
-    let built = regex::RegexBuilder::new(&format!("^(?s:{pattern})$"))
+    let built = regex::RegexBuilder::new(&format!("^(?s:{})$", re2::translated(pattern)))
         .size_limit(REGEX_BYTES_MAX)
         .build();
     match built {
@@ -72,7 +72,7 @@ impl Evaluator<'_> {
                 return too_long();
             }
             let mut expanded = String::new();
-            found.expand(replacement, &mut expanded);
+            re2::expand(&found, replacement, &mut expanded);
             Ok(Some(expanded))
         })
     }

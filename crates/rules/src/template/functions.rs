@@ -4,7 +4,8 @@ use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 
 use core::net::IpAddr;
 
-use regex::{Regex, RegexBuilder};
+use model::re2;
+use regex::{Captures, Regex, RegexBuilder};
 use yaml::units;
 
 use super::{
@@ -169,7 +170,13 @@ pub(super) fn call(arguments: Arguments<'_>, context: &Context<'_>) -> Result<Va
         "args" => Ok(numbered(arguments.values)),
         "reReplaceAll" => {
             let pattern = pattern(a.text(0)?)?;
-            text(pattern.replace_all(a.text(2)?, a.text(1)?).into_owned())
+            let template = a.text(1)?;
+            let expanded = |found: &Captures<'_>| {
+                let mut out = String::new();
+                re2::expand(found, template, &mut out);
+                out
+            };
+            text(pattern.replace_all(a.text(2)?, expanded).into_owned())
         }
         "match" => Ok(Value::Bool(pattern(a.text(0)?)?.is_match(a.text(1)?))),
         "safeHtml" => text(a.text(0)?.to_owned()),
@@ -311,7 +318,7 @@ fn numbered(values: Vec<Value>) -> Value {
 }
 
 fn pattern(text: &str) -> Result<Regex, String> {
-    let pattern = RegexBuilder::new(text)
+    let pattern = RegexBuilder::new(&re2::translated(text))
         .size_limit(PATTERN_BYTES_MAX)
         .build();
     pattern.map_err(|error| error.to_string())
