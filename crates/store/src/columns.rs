@@ -151,19 +151,10 @@ impl Columns {
 
     /// Runs in the order they were written, as one in order of time; of equal times the sample
     /// written last stays. Samples within a run may be in any order, too.
-    pub(crate) fn merge(runs: Vec<Self>) -> Self {
+    pub(crate) fn merge(mut runs: Vec<Self>) -> Self {
         let mut merged = Self::default();
-        let mut ordered = true;
-        for run in &runs {
-            ordered &= rises(&run.times);
-        }
-        let mut filled = runs.iter().filter(|r| !r.is_empty()).peekable();
-        while let Some(run) = filled.next() {
-            ordered &= filled
-                .peek()
-                .is_none_or(|next| run.times.last() < next.times.first());
-        }
-        if ordered {
+        runs.retain(|run| !run.is_empty());
+        if runs.iter().all(|run| rises(&run.times)) && make_successive(&mut runs) {
             let count: usize = runs.iter().map(Self::len).sum();
             for run in runs {
                 if merged.is_empty() {
@@ -200,6 +191,24 @@ impl Columns {
     }
 }
 
+/// Brings runs, each in order of time, into one order of time, if no time lies in two of them: then
+/// nobody overwrites anybody. So it is with the parts of several days, in whatever order they were
+/// written. Else they stay as they are.
+fn make_successive(runs: &mut [Columns]) -> bool {
+    let span = |run: &Columns| Some((*run.times.first()?, *run.times.last()?));
+    let mut spans: Vec<(i64, i64)> = runs.iter().filter_map(span).collect();
+    let follow = |spans: &[(i64, i64)]| spans.windows(2).all(|pair| pair[0].1 < pair[1].0);
+    if follow(&spans) {
+        return true;
+    }
+    spans.sort_unstable();
+    let successive = follow(&spans);
+    if successive {
+        runs.sort_by_key(|run| run.times.first().copied());
+    }
+    successive
+}
+
 /// Looks at all pairs: without a way out in the middle several are compared at once.
 fn rises(times: &[i64]) -> bool {
     let Some((_, behind)) = times.split_first() else {
@@ -229,6 +238,23 @@ mod tests {
             run(&[(3, 2.0), (2, 2.0), (2, 3.0)]),
         ]);
         assert_eq!(merged, run(&[(1, 1.0), (2, 3.0), (3, 2.0)]));
+    }
+
+    #[test]
+    fn runs_that_share_no_time_may_come_in_any_order() {
+        let runs = || {
+            let late = run(&[(5, 3.0), (6, 3.0)]);
+            let mixed = run(&[(1, 1.0), (2, 1.0)]);
+            vec![late, run(&[]), mixed, run(&[(4, 2.0)])]
+        };
+        let wanted = run(&[(1, 1.0), (2, 1.0), (4, 2.0), (5, 3.0), (6, 3.0)]);
+        assert_eq!(Columns::merge(runs()), wanted);
+        // One more that overlaps two of them: who wrote last counts again.
+        let mut runs = runs();
+        runs.push(run(&[(2, 9.0), (3, 9.0), (5, 9.0)]));
+        let merged = Columns::merge(runs);
+        assert_eq!(merged.values, [1.0, 9.0, 9.0, 2.0, 9.0, 3.0]);
+        assert_eq!(merged.times, [1, 2, 3, 4, 5, 6]);
     }
 
     #[test]

@@ -189,9 +189,8 @@ pub(super) fn planned(
     range_ms: i64,
     out: &mut [f64],
 ) {
-    let fell = |i: &usize| values[*i] < values[i - 1];
-    let resets: Vec<usize> = if kind.is_counter {
-        (1..values.len()).filter(fell).collect()
+    let resets = if kind.is_counter {
+        falls(values)
     } else {
         Vec::new()
     };
@@ -224,6 +223,18 @@ pub(super) fn planned(
         };
         *slot = increase * factor;
     }
+}
+
+/// Indexes of values below the one before. Most counters have none, which is seen of several
+/// values at once.
+fn falls(values: &[f64]) -> Vec<usize> {
+    let behind = values.get(1..).unwrap_or_default();
+    let pairs = values.iter().zip(behind);
+    if !pairs.fold(false, |any, (before, now)| any | (now < before)) {
+        return Vec::new();
+    }
+    let fell = |i: &usize| values[*i] < values[i - 1];
+    (1..values.len()).filter(fell).collect()
 }
 
 /// All steps of a series of floats. Resets are found once; a window adds up those inside of it.
