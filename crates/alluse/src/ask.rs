@@ -1,12 +1,22 @@
-//! `alluse query`: asks a server, prints a table or its JSON.
+//! `alluse query`: asks a server, prints a table, a drawing or its JSON.
 
+mod chart;
+mod range;
+
+use std::io::IsTerminal as _;
+
+use range::Range;
 use serde_json::Value;
 
-use crate::{Failure, asking, cli::QueryArgs};
+use crate::{
+    Failure, asking,
+    cli::{Chart, QueryArgs},
+};
 
 /// Asks and prints.
 pub(crate) fn run(args: &QueryArgs) -> Result<(), Failure> {
-    let reply = ask(args)?;
+    let range = Range::of(args)?;
+    let reply = ask(args, range).map_err(|failure| pointed_at(&args.expression, failure))?;
     let data = &reply["data"];
     let text = if args.json {
         reply.to_string()
@@ -15,25 +25,47 @@ pub(crate) fn run(args: &QueryArgs) -> Result<(), Failure> {
     } else if args.analyze {
         analysis(data)
     } else {
-        table(&reply)
+        let is_drawn = match args.chart {
+            Chart::Auto => std::io::stdout().is_terminal(),
+            Chart::Always => true,
+            Chart::Never => false,
+        };
+        answer(&reply, range.filter(|_| is_drawn))
     };
     asking::print(&text)
 }
 
-fn ask(args: &QueryArgs) -> Result<Value, Failure> {
-    let mut form = vec![("query", args.expression.as_str())];
-    for (key, value) in [
-        ("time", &args.time),
-        ("start", &args.start),
-        ("end", &args.end),
-        ("step", &args.step),
-    ] {
-        form.extend(value.as_deref().map(|v| (key, v)));
+/// A mistake in a query, shown where it is.
+fn pointed_at(query: &str, failure: Failure) -> Failure {
+    let place = || {
+        let (_, rest) = failure
+            .message
+            .split_once("invalid parameter \"query\": ")?;
+        let mut numbers = rest.splitn(3, ':');
+        let mut number = || numbers.next()?.parse::<usize>().ok();
+        let (line, column) = (number()?, number()?);
+        Some((query.lines().nth(line.checked_sub(1)?)?, column))
+    };
+    match place() {
+        Some((line, column)) => Failure {
+            message: format!("{}\n  {line}\n  {:>column$}", failure.message, '^'),
+            ..failure
+        },
+        None => failure,
+    }
+}
+
+fn ask(args: &QueryArgs, range: Option<Range>) -> Result<Value, Failure> {
+    let mut form = vec![("query", args.expression.clone())];
+    form.extend(args.time.clone().map(|time| ("time", time)));
+    if let Some(Range { start, end, step }) = range {
+        let times = [("start", start), ("end", end), ("step", step)];
+        form.extend(times.map(|(key, seconds)| (key, seconds.to_string())));
     }
     if args.analyze {
-        form.push(("analyze", "true"));
+        form.push(("analyze", "true".to_owned()));
     }
-    let path = match (args.explain || args.analyze, args.start.is_some()) {
+    let path = match (args.explain || args.analyze, range.is_some()) {
         (true, _) => "explain_query",
         (false, true) => "query_range",
         (false, false) => "query",
@@ -127,10 +159,21 @@ fn milliseconds(seconds: &Value) -> String {
         .map_or_else(|| "?".to_owned(), |s| format!("{:.3} ms", s * 1e3))
 }
 
-/// The result as lines of series and value.
-fn table(reply: &Value) -> String {
+/// The result as lines of series and value, or drawn over a range.
+fn answer(reply: &Value, drawn_over: Option<Range>) -> String {
     let data = &reply["data"];
-    let rows: Vec<String> = match data["resultType"].as_str() {
+    let rows: Vec<String> = match (data["resultType"].as_str(), drawn_over) {
+        (Some("matrix"), Some(range)) => chart::chart(&data["result"], range),
+        _ => table(data),
+    };
+    let notes = ["warnings", "infos"]
+        .into_iter()
+        .flat_map(|key| each(&reply[key]).map(text));
+    rows.into_iter().chain(notes).collect::<Vec<_>>().join("\n")
+}
+
+fn table(data: &Value) -> Vec<String> {
+    match data["resultType"].as_str() {
         Some("vector") => each(&data["result"])
             .map(|s| format!("{}\t{}", series(&s["metric"]), text(&s["value"][1])))
             .collect(),
@@ -143,11 +186,7 @@ fn table(reply: &Value) -> String {
             })
             .collect(),
         _ => vec![text(&data["result"][1])],
-    };
-    let notes = ["warnings", "infos"]
-        .into_iter()
-        .flat_map(|key| each(&reply[key]).map(text));
-    rows.into_iter().chain(notes).collect::<Vec<_>>().join("\n")
+    }
 }
 
 fn each(list: &Value) -> impl Iterator<Item = &Value> {
@@ -175,7 +214,7 @@ mod tests {
         let reply = json!({"data": {"resultType": "vector", "result": [
             {"metric": {"__name__": "up", "job": "a"}, "value": [1, "1"]},
         ]}, "infos": ["note"]});
-        assert_eq!(table(&reply), "up{job=\"a\"}\t1\nnote");
+        assert_eq!(answer(&reply, None), "up{job=\"a\"}\t1\nnote");
     }
 
     #[test]
@@ -212,6 +251,19 @@ mod tests {
     #[test]
     fn a_scalar_is_its_value() {
         let reply = json!({"data": {"resultType": "scalar", "result": [1, "3"]}});
-        assert_eq!(table(&reply), "3");
+        assert_eq!(answer(&reply, None), "3");
+    }
+
+    #[test]
+    fn a_mistake_is_shown_where_it_is() {
+        let told = |message: &str| pointed_at("sum(\n  up{", Failure::new(message)).message;
+        let mistake = "alluse: invalid parameter \"query\": 2:6: parse error: what";
+        assert_eq!(told(mistake), format!("{mistake}\n    up{{\n       ^"));
+        for other in [
+            "alluse: nobody there",
+            "alluse: invalid parameter \"query\": 7:1: no",
+        ] {
+            assert_eq!(told(other), other);
+        }
     }
 }

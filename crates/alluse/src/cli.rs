@@ -227,6 +227,15 @@ pub(crate) struct StatusArgs {
     pub(crate) json: bool,
 }
 
+/// When a range is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Chart {
+    /// On a terminal.
+    Auto,
+    Always,
+    Never,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct QueryArgs {
     /// The query, such as `rate(node_cpu_seconds_total[1m])`.
@@ -237,15 +246,21 @@ pub(crate) struct QueryArgs {
     /// Time of the answer: RFC 3339 or seconds since the Unix epoch. [default: now]
     #[arg(long, conflicts_with_all = ["start", "end", "step"])]
     pub(crate) time: Option<String>,
+    /// A range: so long until its end, such as `1h`.
+    #[arg(long, value_name = "SPAN", group = "range", conflicts_with_all = ["time", "start"])]
+    pub(crate) last: Option<String>,
     /// First time of a range.
-    #[arg(long, requires_all = ["end", "step"])]
+    #[arg(long, group = "range")]
     pub(crate) start: Option<String>,
-    /// Last time of a range.
-    #[arg(long, requires = "start")]
+    /// Last time of a range. [default: now]
+    #[arg(long, requires = "range")]
     pub(crate) end: Option<String>,
-    /// Step of a range, such as `15s`.
-    #[arg(long, requires = "start")]
+    /// Step of a range, such as `15s`. [default: one of which there are at most 240]
+    #[arg(long, requires = "range")]
     pub(crate) step: Option<String>,
+    /// Draw a range, a line of bars for each series.
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(crate) chart: Chart,
     /// Do not run it: show its operators, and how many series and samples each selector would
     /// read. Series are counted, samples estimated.
     #[arg(long)]

@@ -64,7 +64,8 @@ async fn what_is_not_understood_ends_with_usage_on_standard_error() {
         vec!["demo", "--duration", "1s"],
         vec!["demo", "--duration", "soon"],
         vec!["query"],
-        vec!["query", "up", "--start", "0"],
+        vec!["query", "up", "--end", "0"],
+        vec!["query", "up", "--last", "1h", "--time", "0"],
         vec!["completions", "no-such-shell"],
         vec!["no-such-command"],
     ] {
@@ -183,9 +184,22 @@ async fn query_prints_a_table_for_people_and_json_for_programs() {
     let points: Vec<&str> = range.lines().skip(1).collect();
     assert_eq!(points, ["  0\t7", "  30\t7", "  60\t7"], "{range}");
 
+    let last = ["--last", "20s", "--chart", "always", "vector(7)"];
+    let drawn = output(&[&["query", "--url", url][..], &last].concat()).await;
+    let line = format!("{{}}\n  {}  min 7  max 7  last 7", "▁".repeat(21));
+    assert_eq!(text(&drawn.stdout).trim_end(), line, "{drawn:?}");
+    let unclear = output(&["query", "--url", url, "--last", "soon", "up"]).await;
+    assert_eq!(unclear.status.code(), Some(2));
+    assert!(
+        text(&unclear.stderr).contains("--last \"soon\""),
+        "{unclear:?}"
+    );
+
     let wrong = output(&["query", "--url", url, "sum("]).await;
     assert_eq!(wrong.status.code(), Some(1));
-    assert!(text(&wrong.stderr).contains("1:5"), "{wrong:?}");
+    let told = text(&wrong.stderr);
+    assert!(told.contains("1:5"), "{told}");
+    assert!(told.ends_with("\n  sum(\n      ^\n"), "{told}");
     assert!(server.terminate().await.success());
 
     let nobody = output(&["query", "--url", "http://127.0.0.1:1", "up"]).await;
