@@ -62,7 +62,7 @@ fn scaled(fraction: f64, exponent: i64) -> f64 {
         1025.. => fraction * f64::INFINITY,
         ..-1080 => fraction * 0.0,
         // The last step is the only one that leaves the normal numbers.
-        ..-1021 => fraction * two_to(-1000) * two_to(exponent + 1000),
+        -1080..-1021 => fraction * two_to(-1000) * two_to(exponent + 1000),
         _ => fraction * 2.0 * two_to(exponent - 1),
     }
 }
