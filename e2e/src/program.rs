@@ -78,7 +78,12 @@ impl Program {
     /// Starts `alluse ARGUMENTS` and waits for its line `... ready on URL`. Its log goes to a
     /// file, after what is there already.
     pub async fn start(arguments: &[&str], log: &Path) -> Self {
-        let mut child = spawn(arguments, log, Stdio::piped());
+        Self::start_by(&alluse(), arguments, log).await
+    }
+
+    /// The same of another program, which becomes `alluse` in the end.
+    pub async fn start_by(program: &Path, arguments: &[&str], log: &Path) -> Self {
+        let mut child = spawn(program, arguments, log, Stdio::piped());
         let mut stdout = BufReader::new(child.stdout.take().expect("piped above"));
         let mut line = String::new();
         let heard = tokio::time::timeout(READY_IN, stdout.read_line(&mut line)).await;
@@ -100,7 +105,7 @@ impl Program {
     /// Starts `alluse ARGUMENTS` and kills it after `time`, wherever its start has come to by
     /// then.
     pub async fn start_and_kill(arguments: &[&str], log: &Path, time: Duration) {
-        let mut child = spawn(arguments, log, Stdio::null());
+        let mut child = spawn(&alluse(), arguments, log, Stdio::null());
         tokio::time::sleep(time).await;
         send(&child, Signal::KILL);
         ended(&mut child).await;
@@ -197,7 +202,7 @@ impl Talking {
     #[must_use]
     pub fn start(arguments: &[&str], log: &Path) -> Self {
         Self {
-            child: spawn(arguments, log, Stdio::null()),
+            child: spawn(&alluse(), arguments, log, Stdio::null()),
             log: log.to_owned(),
         }
     }
@@ -222,9 +227,9 @@ impl Talking {
     }
 }
 
-fn spawn(arguments: &[&str], log: &Path, stdout: Stdio) -> Child {
+fn spawn(program: &Path, arguments: &[&str], log: &Path, stdout: Stdio) -> Child {
     let file = File::options().create(true).append(true).open(log);
-    Command::new(alluse())
+    Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(stdout)

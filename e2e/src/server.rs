@@ -8,7 +8,11 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{http::Client, program::Program, wait};
+use crate::{
+    http::Client,
+    program::{self, Program},
+    wait,
+};
 
 /// A running server in a folder of its own.
 #[derive(Debug)]
@@ -30,9 +34,19 @@ impl Server {
 
     /// A server whose data lie elsewhere, such as on another disk.
     pub async fn start_on(folder: &Path, data: &Path, config: &str) -> Self {
+        Self::start_as(&program::alluse(), folder, data, config).await
+    }
+
+    /// A server that another program becomes.
+    pub async fn start_by(program: &Path, folder: &Path, config: &str) -> Self {
+        Self::start_as(program, folder, &folder.join("data"), config).await
+    }
+
+    async fn start_as(program: &Path, folder: &Path, data: &Path, config: &str) -> Self {
         let arguments = arguments(folder, data, config);
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let program = Program::start(&arguments, &folder.join("alluse.log")).await;
+        let log = folder.join("alluse.log");
+        let program = Program::start_by(program, &arguments, &log).await;
         let http = Client::new(&program.url);
         Self {
             program,

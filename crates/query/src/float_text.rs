@@ -91,10 +91,10 @@ fn positional(out: &mut Vec<u8>, text: &str) {
     out.extend(std::iter::repeat_n(b'0', point.saturating_sub(count)));
 }
 
-/// A float in Go's format 'g': shortest digits, an exponent below 1e-4 and from 1e21 on.
+/// A float in Go's format 'g': shortest digits, an exponent below 1e-4 and from 1e6 on.
 pub(crate) fn format_general(value: f64) -> String {
     let size = value.abs();
-    if !value.is_finite() || value == 0.0 || (1e-4..1e21).contains(&size) {
+    if !value.is_finite() || value == 0.0 || (1e-4..1e6).contains(&size) {
         return format_value(value);
     }
     let text = format!("{value:e}");
@@ -144,6 +144,9 @@ mod tests {
             (-5.0, "-5"),
             (1e-7, "1e-07"),
             (2e22, "2e+22"),
+            (123456.5, "123456.5"),
+            (1e6, "1e+06"),
+            (-1234567.5, "-1.2345675e+06"),
         ];
         for (value, text) in cases {
             assert_eq!(format_general(value), text);

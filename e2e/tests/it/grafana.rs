@@ -343,12 +343,15 @@ const MORE: &[&str] = &[
     "refusedSeriesByName",
 ];
 
+/// The root of an answer whose keys are names of metrics.
+const NAMES: &str = "names";
+
 /// Where two values are of different shape.
 fn shape(at: &str, theirs: &Value, ours: &Value, wrong: &mut Vec<String>) {
     match (theirs, ours) {
         (Value::Object(a), Value::Object(b)) => {
             // Labels and names are data, not shape.
-            let are_data = at.ends_with("abels") || at.ends_with("target") || at.ends_with("data");
+            let are_data = at.ends_with("abels") || at.ends_with("target") || at == NAMES;
             for (key, value) in a {
                 match b.get(key) {
                     Some(found) => shape(&format!("{at}.{key}"), value, found, wrong),
@@ -450,7 +453,11 @@ fn compared(request: &Request, theirs: &Reply, ours: &Reply) -> Vec<String> {
         return wrong;
     }
     match request.alike {
-        Alike::Shape => shape("data", &a["data"], &b["data"], &mut wrong),
+        Alike::Shape => {
+            let by_name = request.path.ends_with("v1/metadata");
+            let root = if by_name { NAMES } else { "data" };
+            shape(root, &a["data"], &b["data"], &mut wrong);
+        }
         Alike::Listed => listed(&a["data"], &b["data"], &mut wrong),
         Alike::Values if a["data"].get("resultType").is_some() => {
             let is_range = request.path.ends_with("query_range");

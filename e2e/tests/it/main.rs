@@ -6,6 +6,7 @@
 )]
 
 mod agent;
+mod alertmanagers;
 mod api;
 mod archive;
 mod bombs;
