@@ -149,6 +149,14 @@ impl Columns {
         }
     }
 
+    /// Whether what begins here may go behind the last run: it follows, and so does that run those
+    /// before it. Else another run could come to lie within it, and all would have to be sorted.
+    pub(crate) fn go_on(runs: &[Self], from_ms: i64) -> bool {
+        let end = |run: &Self| run.times.last().copied();
+        let last = runs.last().map(end);
+        last.is_some_and(|last| last < Some(from_ms) && runs.iter().all(|run| end(run) <= last))
+    }
+
     /// Runs in the order they were written, as one in order of time; of equal times the sample
     /// written last stays. Samples within a run may be in any order, too.
     pub(crate) fn merge(mut runs: Vec<Self>) -> Self {
@@ -238,6 +246,15 @@ mod tests {
             run(&[(3, 2.0), (2, 2.0), (2, 3.0)]),
         ]);
         assert_eq!(merged, run(&[(1, 1.0), (2, 3.0), (3, 2.0)]));
+    }
+
+    #[test]
+    fn nothing_goes_behind_a_run_that_lies_before_another() {
+        let [early, late] = [1, 5].map(|time| run(&[(time, 1.0), (time + 1, 1.0)]));
+        assert!(Columns::go_on(&[early.clone(), late.clone()], 7));
+        assert!(!Columns::go_on(&[early.clone(), late.clone()], 6));
+        assert!(!Columns::go_on(&[late, early], 9));
+        assert!(!Columns::go_on(&[], 9));
     }
 
     #[test]

@@ -234,8 +234,7 @@ impl PartCursor {
             if block.to_ms < range.0 {
                 continue;
             }
-            let follows = |run: &Columns| run.times.last().is_none_or(|t| *t < block.from_ms);
-            let goes_on = is_begun || self.veil.is_empty() && runs.last().is_some_and(follows);
+            let goes_on = is_begun || self.veil.is_empty() && Columns::go_on(runs, block.from_ms);
             if !goes_on {
                 let room = if usual == 0 { block.count } else { usual };
                 runs.push(Columns::with_capacity(room));
