@@ -197,7 +197,8 @@ impl Span {
         if let Ok(seconds) = text.parse::<f64>() {
             // In nanoseconds it has to fit 64 bits.
             let ms = seconds * 1e3;
-            if !(ms.abs() <= TIME_MS_MAX as f64) {
+            let fits = ms.abs() <= TIME_MS_MAX as f64;
+            if !fits {
                 let why = "to a valid duration. It overflows int64";
                 return Err(format!("cannot parse {text:?} {why}"));
             }
