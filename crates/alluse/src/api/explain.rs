@@ -95,34 +95,19 @@ async fn analyzed(
     params: &Params,
 ) -> Reply {
     let text = params.get("query").unwrap_or_default().to_owned();
-    let time = prometheus::timeout(app, params)?;
     let asked = Asked {
         by_operator: true,
         ..prometheus::asked(&text, when.times(), headers, params)
     };
-    let admitted = app.queries.admit(asked, time).await?;
-    let _leash = admitted.leash();
-    let app = Arc::clone(app);
-    let task = tokio::task::spawn_blocking(move || {
-        let watch = Watch {
-            stop: &admitted.stop(time),
-            account: &admitted.ticket.account,
-        };
-        let found = run(&app, &engine, &text, when, watch);
-        let told = found.map(|(plan, answer)| {
-            let mut data = shown(&plan);
-            data["stats"] = prometheus::stats(&admitted);
-            data["stats"]["samples"]["samplesRead"] = watch.account.samples_read().into();
-            data["answer"] = answered(&answer);
-            data
-        });
-        admitted.note(&told);
-        told
+    let told = prometheus::in_turn(app, params, asked, move |app, watch, admitted| {
+        let (plan, answer) = run(app, &engine, &text, when, watch)?;
+        let mut data = shown(&plan);
+        data["stats"] = prometheus::stats(admitted);
+        data["stats"]["samples"]["samplesRead"] = watch.account.samples_read().into();
+        data["answer"] = answered(&answer);
+        Ok(data)
     });
-    let told = task
-        .await
-        .map_err(|e| ApiError::internal(format!("the query failed: {e}")))?;
-    Ok(success(told?))
+    Ok(success(told.await?))
 }
 
 fn run(

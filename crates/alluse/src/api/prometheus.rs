@@ -122,16 +122,31 @@ fn wants_stats(params: &Params) -> bool {
     params.get("stats").is_some_and(|stats| !stats.is_empty())
 }
 
-/// Runs a query on a thread of its own, within the time it may take and never more of them at
-/// once than there are places. Who gives up waiting ends it.
+/// Runs a query in its turn, and writes its answer.
 async fn evaluate(
     app: &Arc<App>,
     params: &Params,
     asked: Asked,
     run: impl FnOnce(&App, Watch<'_>) -> Result<Answer, QueryError> + Send + 'static,
 ) -> Reply {
-    let time = timeout(app, params)?;
     let wants_stats = wants_stats(params);
+    let body = in_turn(app, params, asked, move |app, watch, admitted| {
+        let answer = run(app, watch)?;
+        let _answer = watch.account.hold(answer_bytes(&answer.value))?;
+        Ok(written(&answer, wants_stats.then_some(admitted)))
+    });
+    Ok(json_body(body.await?))
+}
+
+/// Does the work of a query on a thread of its own, within the time it may take and never more
+/// of them at once than there are places. Who gives up waiting ends it.
+pub(super) async fn in_turn<T: Send + 'static>(
+    app: &Arc<App>,
+    params: &Params,
+    asked: Asked,
+    work: impl FnOnce(&App, Watch<'_>, &Admitted) -> Result<T, QueryError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let time = timeout(app, params)?;
     let admitted = app.queries.admit(asked, time).await?;
     let _leash = admitted.leash();
     let app = Arc::clone(app);
@@ -140,21 +155,16 @@ async fn evaluate(
             stop: &admitted.stop(time),
             account: &admitted.ticket.account,
         };
-        let answer = run(&app, watch).and_then(|answer| {
-            let _answer = watch.account.hold(answer_bytes(&answer.value))?;
-            Ok(written(&answer, wants_stats.then_some(&admitted)))
-        });
-        admitted.note(&answer);
-        answer
+        let done = work(&app, watch, &admitted);
+        admitted.note(&done);
+        done
     });
-    let answer = task
-        .await
-        .map_err(|e| ApiError::internal(format!("the query failed: {e}")))?;
-    Ok(json_body(answer?))
+    let done = task.await;
+    Ok(done.map_err(|e| ApiError::internal(format!("the query failed: {e}")))??)
 }
 
 /// The time a query may take: what the request wants, and no more than the server gives.
-pub(super) fn timeout(app: &App, params: &Params) -> Result<Duration, ApiError> {
+fn timeout(app: &App, params: &Params) -> Result<Duration, ApiError> {
     let most = app.config.server.query_timeout;
     // Less than nothing is over at once, too.
     let asked = params.span("timeout")?;
