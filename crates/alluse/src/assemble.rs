@@ -308,6 +308,7 @@ fn store(config: &Config, data: &Path, clock: Arc<dyn Clock>) -> Result<Arc<Stor
         archive_after: said.archive_after,
         archive_bytes: said.archive_bytes,
         merge_bytes_per_s: said.merge_bytes_per_s,
+        block_cache_bytes: said.block_cache_bytes,
         retention_rules: said.retention_rules.clone(),
         series_max: usize::try_from(said.series_max).unwrap_or(usize::MAX),
         series_max_per_metric: usize::try_from(said.series_max_per_metric).unwrap_or(usize::MAX),

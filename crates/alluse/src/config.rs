@@ -107,6 +107,8 @@ pub(crate) struct Store {
     pub(crate) archive_bytes: u64,
     /// Bytes a second that merges write at most; 0: no limit.
     pub(crate) merge_bytes_per_s: u64,
+    /// Bytes of decoded columns that are kept for the next query; 0: none are.
+    pub(crate) block_cache_bytes: usize,
     pub(crate) retention_rules: Vec<store::RetentionRule>,
     pub(crate) series_max: u64,
     /// Active series of one metric.
@@ -433,7 +435,7 @@ fn server(said: Section<'_, '_>) -> Server {
         query_series_max: size(&said, "query_series_max", 1_000_000, 1 << 32),
         query_memory_max: size(&said, "query_memory_max", 1 << 30, usize::MAX >> 8),
         query_threads: size(&said, "query_threads", cores(), 1 << 10),
-        query_cache_bytes: query_cache_bytes(&said),
+        query_cache_bytes: size_or_none(&said, "query_cache_bytes", CACHE_BYTES),
         queries: queries(&said),
         live_max: size(&said, "live_max", 64, 1 << 14),
         admin_api: said.flag("admin_api").unwrap_or(false),
@@ -445,13 +447,15 @@ fn server(said: Section<'_, '_>) -> Server {
     server
 }
 
-/// 32 MiB: a panel of 100 series and 240 points takes 0.4, so the dashboards of a few people.
-const QUERY_CACHE_BYTES: usize = 32 << 20;
+/// What a cache may take, 32 MiB. Of answers a panel of 100 series and 240 points takes 0.4, so
+/// that is the dashboards of a few people; of columns it is what `store::Config` says.
+const CACHE_BYTES: usize = 32 << 20;
 
-fn query_cache_bytes(said: &Section<'_, '_>) -> usize {
-    let said = said.integer("query_cache_bytes", 0..=1 << 40);
+/// As [`size`], with 0 for what is not wanted.
+fn size_or_none(said: &Section<'_, '_>, key: &'static str, default: usize) -> usize {
+    let said = said.integer(key, 0..=1 << 40);
     said.and_then(|n| usize::try_from(n).ok())
-        .unwrap_or(QUERY_CACHE_BYTES)
+        .unwrap_or(default)
 }
 
 fn cores() -> usize {
@@ -541,6 +545,7 @@ fn store(said: Section<'_, '_>) -> Store {
         merge_bytes_per_s: said
             .integer("merge_bytes_per_s", 0..=1 << 40)
             .unwrap_or(MERGE_BYTES_PER_S),
+        block_cache_bytes: size_or_none(&said, "block_cache_bytes", CACHE_BYTES),
         retention_rules: said
             .sections("retention_rules")
             .into_iter()

@@ -173,6 +173,11 @@ impl Telemetry {
             "1 while ingest is stopped for lack of space.",
             |s| u64::from(s.state == store::State::DiskFull),
         );
+        gauge(
+            "alluse_store_block_cache_bytes",
+            "Memory held by decoded columns of parts.",
+            |s| s.block_cache_bytes,
+        );
         self.count_work(store);
         self.count_damage(store);
     }
@@ -188,6 +193,16 @@ impl Telemetry {
             "alluse_store_flushes_total",
             "Times memory became parts.",
             |s| s.flushes,
+        );
+        counter(
+            "alluse_store_block_cache_hits_total",
+            "Columns of parts that queries found decoded.",
+            |s| s.block_cache_hits,
+        );
+        counter(
+            "alluse_store_block_cache_misses_total",
+            "Columns of parts that queries had to decode.",
+            |s| s.block_cache_misses,
         );
         counter(
             "alluse_store_merges_total",
