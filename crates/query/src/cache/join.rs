@@ -2,15 +2,24 @@
 
 use crate::answer::MatrixSeries;
 
-/// The points from the first time to the last, ms, both included; series without any are left
-/// out.
-pub(crate) fn cut(series: &[MatrixSeries], first: i64, last: i64) -> Vec<MatrixSeries> {
+/// The points from the first time to the last, ms, both included, with room for so many more
+/// behind them; series without any are left out.
+pub(crate) fn cut(
+    series: &[MatrixSeries],
+    (first, last): (i64, i64),
+    more: usize,
+) -> Vec<MatrixSeries> {
     let cut_one = |s: &MatrixSeries| {
         let place = |time: i64| s.floats.partition_point(|(t, _)| *t < time);
-        let floats = &s.floats[place(first)..place(last.saturating_add(1))];
-        (!floats.is_empty()).then(|| MatrixSeries {
+        let points = &s.floats[place(first)..place(last.saturating_add(1))];
+        if points.is_empty() {
+            return None;
+        }
+        let mut floats = Vec::with_capacity(points.len() + more);
+        floats.extend_from_slice(points);
+        Some(MatrixSeries {
             labels: s.labels.clone(),
-            floats: floats.to_vec(),
+            floats,
             histograms: Vec::new(),
         })
     };
@@ -58,9 +67,12 @@ mod tests {
             series("d", &[3]),
         ];
         for at in 0..6 {
-            let pieces = (cut(&whole, 0, at), cut(&whole, at + 1, 9));
+            let pieces = (cut(&whole, (0, at), 1), cut(&whole, (at + 1, 9), 0));
             assert_eq!(joined(pieces.0, pieces.1), whole, "cut behind {at}");
         }
-        assert_eq!(cut(&whole, 3, 3), [series("a", &[3]), series("d", &[3])]);
+        assert_eq!(
+            cut(&whole, (3, 3), 0),
+            [series("a", &[3]), series("d", &[3])]
+        );
     }
 }

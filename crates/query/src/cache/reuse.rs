@@ -40,12 +40,13 @@ impl Engine {
         watch.account.reused(steps);
         let answer = watch.account.hold(extent.bytes()).and_then(|_room| {
             let (before, behind) = around(grid, span);
+            let more = behind.map_or(0, |piece| piece.count);
             let piece = |grid: Option<Grid>| match grid {
                 Some(grid) => self.evaluated(reader, &query.over(grid), watch),
                 None => Ok(nothing()),
             };
             let (before, behind) = (piece(before)?, piece(behind)?);
-            Ok(whole(before, extent.series(span), behind))
+            Ok(whole(before, extent.series(span, more), behind))
         });
         if steps < grid.count
             && let Ok(answer) = &answer
