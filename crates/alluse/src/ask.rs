@@ -18,6 +18,10 @@ pub(crate) fn run(args: &QueryArgs) -> Result<(), Failure> {
     let range = Range::of(args)?;
     let reply = ask(args, range).map_err(|failure| pointed_at(&args.expression, failure))?;
     let data = &reply["data"];
+    if args.analyze && data["stats"].is_null() {
+        let why = "alluse: this server does not analyze queries: it only explained this one";
+        return Err(Failure::new(why));
+    }
     let text = if args.json {
         reply.to_string()
     } else if args.explain {

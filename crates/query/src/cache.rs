@@ -87,7 +87,8 @@ struct Held {
 /// Queries with the same key have the same value at the same step.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
-    /// In its canonical form.
+    /// As it was asked: a dashboard asks in the same words, and what is written otherwise may
+    /// mean something else.
     pub(crate) text: String,
     pub(crate) step_ms: i64,
     /// Where steps lie: any of their times modulo the step.

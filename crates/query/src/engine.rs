@@ -127,7 +127,7 @@ impl When {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Prepared<'a> {
     /// As it was asked.
-    text: &'a str,
+    pub(crate) text: &'a str,
     pub(crate) expr: &'a Expr,
     pub(crate) when: When,
     pub(crate) grid: Grid,

@@ -23,7 +23,7 @@ impl Engine {
     ) -> Option<Result<Answer, QueryError>> {
         let (grid, lookback_ms) = (query.grid, self.options().lookback_ms);
         let reach = Reach::of(query.expr, query.when.times(), lookback_ms)?;
-        let key = Key::new(query.expr.to_string(), grid, lookback_ms);
+        let key = Key::new(query.text.to_owned(), grid, lookback_ms);
         let kept = cache.get(&key);
         // Before anything is read: what changes meanwhile is found next time.
         let changes = reader.changes(kept.as_ref().map_or(0, |extent| extent.version))?;
